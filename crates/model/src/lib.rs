@@ -1,0 +1,22 @@
+//! The vocabulary that every other room speaks.
+//!
+//! Answers: *what is a tensor, a checkpoint, a hazard, and how are weights asked for?*
+//! Must not know: files, formats, architectures, statistics.
+
+mod checkpoint;
+mod config;
+mod encoding;
+mod hazard;
+mod reference;
+mod tensor;
+mod text;
+mod weights;
+
+pub use checkpoint::{Checkpoint, Container, Declared, FileEntry, Tokenizer};
+pub use config::{Config, Value};
+pub use encoding::{Block, DType, Encoding};
+pub use hazard::{Hazard, Level};
+pub use reference::{ModelRef, ReferenceError};
+pub use tensor::{Shape, Storage, Tensor};
+pub use text::printable;
+pub use weights::{Digest, ReadError, Weights};

@@ -1,0 +1,79 @@
+//! The port through which measurements ask for numbers.
+
+use crate::Tensor;
+use std::fmt;
+use std::sync::Arc;
+
+/// A read that failed, with its subject.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The file could not be read.
+    #[error("cannot read `{file}`: tensor `{tensor}`, bytes {start}..{end}: {reason}")]
+    Io {
+        /// File, relative to the checkpoint.
+        file: String,
+        /// Tensor, printable.
+        tensor: String,
+        /// First byte asked for.
+        start: u64,
+        /// One past the last byte asked for.
+        end: u64,
+        /// The operating system's words.
+        reason: String,
+        /// The error itself.
+        #[source]
+        source: Option<Arc<std::io::Error>>,
+    },
+    /// The numbers are stored in a way this build does not decode.
+    #[error("cannot decode tensor `{tensor}` in `{file}`: {encoding} is not readable yet")]
+    Undecodable {
+        /// File, relative to the checkpoint.
+        file: String,
+        /// Tensor, printable.
+        tensor: String,
+        /// The encoding's name.
+        encoding: String,
+    },
+    /// Elements outside the tensor were asked for: a mistake of ours, not of the file.
+    #[error("elements {start}..{end} lie outside tensor `{tensor}`")]
+    OutOfRange {
+        /// Tensor, printable.
+        tensor: String,
+        /// First element.
+        start: u64,
+        /// One past the last element.
+        end: u64,
+    },
+    /// The caller asked to stop.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// "Give me these elements of that tensor." Implementations decode on the fly and never hold a whole tensor.
+pub trait Weights: Sync {
+    /// The inventory; indices into it name tensors below.
+    fn tensors(&self) -> &[Tensor];
+
+    /// Decodes elements `start .. start + out.len()` (row-major order of the tensor's shape) into `out`.
+    fn read(&self, tensor: usize, start: u64, out: &mut [f32]) -> Result<(), ReadError>;
+
+    /// Bytes fetched from storage so far.
+    fn bytes_read(&self) -> u64;
+}
+
+/// A 128-bit content digest. Identifies content against accident, not against an adversary; file-level SHA-256 does that.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Digest(pub u128);
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "xxh3:{:032x}", self.0)
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
