@@ -1,0 +1,60 @@
+//! Intervals.
+
+use crate::{Sum, normal_quantile};
+use statrs::distribution::{Beta, ContinuousCDF};
+
+/// A closed interval with its confidence level.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Interval {
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+    /// Confidence level, for instance 0.95.
+    pub level: f64,
+}
+
+/// Clopper–Pearson interval for a proportion: `hits` of `trials`. Exact, conservative.
+pub fn binomial_interval(hits: u64, trials: u64, level: f64) -> Interval {
+    let tail = (1.0 - level) / 2.0;
+    let (k, n) = (hits as f64, trials as f64);
+    let quantile = |a: f64, b: f64, p: f64| Beta::new(a, b).map_or(f64::NAN, |beta| beta.inverse_cdf(p));
+    let low = if hits == 0 { 0.0 } else { quantile(k, n - k + 1.0, tail) };
+    let high = if hits >= trials { 1.0 } else { quantile(k + 1.0, n - k, 1.0 - tail) };
+    Interval { low, high, level }
+}
+
+/// The ratio Σy/Σx with the linearised interval of a ratio estimator over independent pairs (Cochran 1977, 2.11).
+/// `None` when Σx is not positive.
+pub fn ratio_interval(pairs: &[(f64, f64)], level: f64) -> Option<(f64, Interval)> {
+    let reach = pairs.iter().map(|(_, x)| *x).collect::<Sum>().value();
+    if reach.is_nan() || reach <= 0.0 {
+        return None;
+    }
+    let ratio = pairs.iter().map(|(y, _)| *y).collect::<Sum>().value() / reach;
+    let squares = pairs.iter().map(|(y, x)| (y - ratio * x).powi(2)).collect::<Sum>().value();
+    let n = pairs.len() as f64;
+    let small_sample = if pairs.len() > 1 { n / (n - 1.0) } else { 1.0 };
+    let half = normal_quantile(0.5 + level / 2.0) * (squares * small_sample).sqrt() / reach;
+    Some((ratio, Interval { low: ratio - half, high: ratio + half, level }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clopper_pearson_against_scipy() {
+        // scipy.stats.binomtest(3, 100).proportion_ci(0.95, "exact"): 0.0062299715, 0.0851760530.
+        let interval = binomial_interval(3, 100, 0.95);
+        assert!((interval.low - 0.006_229_972).abs() < 1e-6 && (interval.high - 0.085_176_053).abs() < 1e-6);
+        assert_eq!(binomial_interval(0, 10, 0.95).low, 0.0);
+        assert_eq!(binomial_interval(10, 10, 0.95).high, 1.0);
+    }
+
+    #[test]
+    fn a_constant_ratio_has_no_width() {
+        let (ratio, interval) = ratio_interval(&[(0.5, 1.0), (1.0, 2.0), (2.0, 4.0)], 0.95).unwrap();
+        assert!((ratio - 0.5).abs() < 1e-15 && interval.high - interval.low < 1e-12);
+    }
+}

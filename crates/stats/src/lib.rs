@@ -1,0 +1,25 @@
+//! Exact tests, corrections, intervals and power.
+//!
+//! Answers: *how surprising is this under the stated null, how large is it, and what could have been missed?*
+//! Must not know: models, tensors, files. Does no I/O, reads no clock; randomness only from a passed seed.
+#![forbid(unsafe_code)]
+
+mod correction;
+mod fixed_points;
+mod gaussian;
+mod interval;
+mod kolmogorov;
+mod pvalue;
+mod random;
+mod sign_flip;
+mod sum;
+
+pub use correction::{bonferroni, holm};
+pub use fixed_points::fixed_points;
+pub use gaussian::{normal_log10_two_sided, normal_quantile};
+pub use interval::{Interval, binomial_interval, ratio_interval};
+pub use kolmogorov::{KolmogorovSmirnov, kolmogorov_smirnov_normal};
+pub use pvalue::{PKind, PValue};
+pub use random::SplitMix64;
+pub use sign_flip::{SignFlip, detectable_share, sign_flip};
+pub use sum::Sum;
