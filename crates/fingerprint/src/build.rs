@@ -1,0 +1,245 @@
+//! One streaming read of a model makes its sketch.
+
+use crate::{
+    CountSketch, Factor, GroupSketch, PartSummary, RowReader, Sketch, SketchParams, UnitSketch, picked,
+    quantize,
+};
+use std::collections::BTreeMap;
+use stemmata_architecture::{Anatomy, ChannelAxis, ChannelMap, Component, Part, channel_maps, labels_units};
+use stemmata_model::{Digest, ReadError, Weights};
+use xxhash_rust::xxh3::Xxh3;
+
+/// Elements read at once.
+const CHUNK: u64 = 1 << 16;
+
+/// Collects parts into a sketch.
+pub struct Builder<'a> {
+    weights: &'a dyn Weights,
+    anatomy: &'a Anatomy,
+    params: SketchParams,
+}
+
+/// (component, layer, axis) to the tensors that take part.
+type Groups = BTreeMap<(Component, Option<u32>, ChannelAxis), Vec<Factor>>;
+
+/// Sketches a model. `progress` is called with (bytes of elements done as f32 count, parts done) and returns false to stop.
+///
+/// O(parameters) time, O(largest row + sketch) memory.
+pub fn sketch_model(
+    weights: &dyn Weights,
+    anatomy: &Anatomy,
+    params: SketchParams,
+    progress: &mut dyn FnMut(u64, usize) -> bool,
+) -> Result<Sketch, ReadError> {
+    let builder = Builder { weights, anatomy, params };
+    let (mut parts, mut groups, mut units) = (Vec::new(), Groups::new(), Vec::new());
+    let mut done = 0;
+    for part in &anatomy.parts {
+        parts.push(builder.part(part, &mut groups, &mut units)?);
+        done += part.view.elements();
+        if !progress(done, parts.len()) {
+            return Err(ReadError::Interrupted);
+        }
+    }
+    let groups = groups
+        .into_iter()
+        .map(|((component, layer, axis), mut factors)| {
+            factors.sort_by_key(|factor| (factor.role, factor.expert));
+            GroupSketch { component, layer, axis, factors }
+        })
+        .collect();
+    units.sort_by_key(|unit: &UnitSketch| (unit.component, unit.layer));
+    Ok(Sketch {
+        params,
+        reference: String::new(),
+        digest: String::new(),
+        format: String::new(),
+        family: anatomy.family.clone(),
+        inferred: anatomy.inferred,
+        parameters: weights.tensors().iter().filter(|t| t.encoding.is_float()).map(|t| t.elements()).sum(),
+        bytes_read: weights.bytes_read(),
+        components: anatomy.components.clone(),
+        parts,
+        groups,
+        units,
+    })
+}
+
+/// Projected channels of one side of one tensor while it streams by.
+struct Side {
+    map: ChannelMap,
+    total: u64,
+    /// Kept position of each channel, or `u32::MAX`.
+    position: Vec<u32>,
+    sketch: Vec<f32>,
+    norms: Vec<f64>,
+    buckets: usize,
+}
+
+impl Side {
+    fn new(map: ChannelMap, extent: u64, params: &SketchParams) -> Side {
+        let total = map.channels(extent);
+        let mut position = vec![u32::MAX; total as usize];
+        let mut kept = 0;
+        for channel in picked(total, u64::from(params.channels)) {
+            position[channel as usize] = kept;
+            kept += 1;
+        }
+        let buckets = params.buckets as usize;
+        Side {
+            map,
+            total,
+            position,
+            sketch: vec![0.0; kept as usize * buckets],
+            norms: vec![0.0; kept as usize],
+            buckets,
+        }
+    }
+
+    fn kept(&self, index: u64) -> Option<usize> {
+        let position = self.position[self.map.channel(index) as usize];
+        (position != u32::MAX).then_some(position as usize)
+    }
+
+    fn finish(self, part: &Part, squares: f64) -> Factor {
+        let (mut codes, mut scales) =
+            (Vec::with_capacity(self.sketch.len()), Vec::with_capacity(self.norms.len()));
+        for channel in self.sketch.chunks_exact(self.buckets) {
+            scales.push(quantize(channel, &mut codes));
+        }
+        let norms = self.norms.iter().map(|x| *x as f32).collect();
+        Factor { role: part.role, expert: part.expert, total: self.total, squares, norms, scales, codes }
+    }
+}
+
+impl Builder<'_> {
+    fn part(
+        &self,
+        part: &Part,
+        groups: &mut Groups,
+        units: &mut Vec<UnitSketch>,
+    ) -> Result<PartSummary, ReadError> {
+        let view = &part.view;
+        let info = self.anatomy.component(part.component);
+        let (row_map, col_map) = info.map_or((None, None), |info| {
+            let (rows, cols) = channel_maps(part, info);
+            (rows.filter(|m| m.axis.holds_for(info)), cols.filter(|m| m.axis.holds_for(info)))
+        });
+        let params = &self.params;
+        let mut row_side = row_map.map(|map| Side::new(map, view.rows, params));
+        let mut col_side = col_map.map(|map| Side::new(map, view.cols, params));
+        // Each axis has its own projection of the *other* side, so the two sides of one tensor are not the same numbers.
+        let over_cols =
+            CountSketch::new(view.cols as usize, params.buckets as usize, params.seed ^ 0x636f_6c73);
+        let over_rows = RowHash::new(params.buckets as usize, params.seed ^ 0x726f_7773);
+        let mut unit_side = UnitSide::new(part, info.is_some_and(|info| labels_units(part, info)), params);
+
+        let mut hasher = Xxh3::new();
+        let mut squares = 0.0;
+        let cols = view.cols as usize;
+        let rows_per_chunk = (CHUNK / view.cols.max(1)).max(1);
+        let mut reader = RowReader::default();
+        let mut buffer = Vec::new();
+        let mut first = 0;
+        while first < view.rows && cols > 0 {
+            let rows = rows_per_chunk.min(view.rows - first) as usize;
+            buffer.resize(rows * cols, 0.0_f32);
+            reader.read(self.weights, view, first, cols, &mut buffer)?;
+            for (index, row) in (first..).zip(buffer.chunks_exact(cols)) {
+                let energy: f64 =
+                    row.iter().filter(|x| x.is_finite()).map(|x| f64::from(*x) * f64::from(*x)).sum();
+                squares += energy;
+                row.iter().for_each(|x| hasher.update(&x.to_bits().to_le_bytes()));
+                if let Some(side) = &mut row_side
+                    && let Some(kept) = side.kept(index)
+                {
+                    side.norms[kept] += energy;
+                    over_cols.add(row, &mut side.sketch[kept * side.buckets..][..side.buckets]);
+                }
+                if let Some(side) = &mut col_side {
+                    for (c, &x) in row.iter().enumerate() {
+                        if let Some(kept) = side.kept(c as u64).filter(|_| x.is_finite()) {
+                            let (bucket, sign) = over_rows.slot(index, side.map.member(c as u64));
+                            side.sketch[kept * side.buckets + bucket] += sign * x;
+                            side.norms[kept] += f64::from(x) * f64::from(x);
+                        }
+                    }
+                }
+                unit_side.add(index, row);
+            }
+            first += rows as u64;
+        }
+        for side in [row_side, col_side].into_iter().flatten() {
+            let axis = side.map.axis;
+            groups.entry((part.component, part.layer, axis)).or_default().push(side.finish(part, squares));
+        }
+        units.extend(unit_side.finish(part));
+        Ok(PartSummary {
+            component: part.component,
+            layer: part.layer,
+            expert: part.expert,
+            role: part.role,
+            term: part.term,
+            rows: view.rows,
+            cols: view.cols,
+            digest: Digest(hasher.digest128()),
+            squares,
+        })
+    }
+}
+
+/// Hash of (row, group member) without a table: rows can be as many as a vocabulary.
+struct RowHash {
+    buckets: u64,
+    seed: u64,
+}
+
+impl RowHash {
+    fn new(buckets: usize, seed: u64) -> RowHash {
+        RowHash { buckets: buckets as u64, seed }
+    }
+
+    fn slot(&self, row: u64, member: u64) -> (usize, f32) {
+        let bits = stemmata_stats::SplitMix64::new(self.seed ^ row.rotate_left(20) ^ member.rotate_left(52))
+            .next_u64();
+        (((bits >> 32) % self.buckets) as usize, if bits & 1 == 1 { -1.0 } else { 1.0 })
+    }
+}
+
+/// Feed-forward units for fixed points: rows of the gate, or of `up` where there is no gate.
+struct UnitSide {
+    projection: Option<CountSketch>,
+    picked: Vec<u64>,
+    sketch: Vec<f32>,
+    total: u64,
+}
+
+impl UnitSide {
+    fn new(part: &Part, wanted: bool, params: &SketchParams) -> UnitSide {
+        let projection = wanted.then(|| {
+            CountSketch::new(part.view.cols as usize, params.unit_buckets as usize, params.seed ^ 0x756e_6974)
+        });
+        let picked =
+            if wanted { picked(part.view.rows, u64::from(params.units)).collect() } else { Vec::new() };
+        UnitSide { projection, picked, sketch: Vec::new(), total: part.view.rows }
+    }
+
+    fn add(&mut self, row: u64, values: &[f32]) {
+        if let Some(projection) = &self.projection
+            && self.picked.binary_search(&row).is_ok()
+        {
+            let start = self.sketch.len();
+            self.sketch.resize(start + projection.buckets(), 0.0);
+            projection.add(values, &mut self.sketch[start..]);
+        }
+    }
+
+    fn finish(self, part: &Part) -> Option<UnitSketch> {
+        let projection = self.projection?;
+        let (mut codes, mut scales) = (Vec::new(), Vec::new());
+        for unit in self.sketch.chunks_exact(projection.buckets()) {
+            scales.push(quantize(unit, &mut codes));
+        }
+        Some(UnitSketch { component: part.component, layer: part.layer, total: self.total, scales, codes })
+    }
+}
