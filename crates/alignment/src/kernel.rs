@@ -1,0 +1,199 @@
+//! The hot loop: one pass over a tile of both matrices gives every sum that the tests need.
+//!
+//! Sums are formed in 16 logical lanes of f32 per (row, tile) whatever the vector width, with fused multiply-adds, and
+//! folded to f64 in a fixed order, so the bits do not depend on the processor. A tile is at most [`TILE`] columns.
+
+use pulp::{Arch, Simd, WithSimd};
+
+/// Columns of one tile: two operands of f32 and the column sums fit in the first-level cache.
+pub(crate) const TILE: usize = 512;
+/// Logical lanes.
+const LANES: usize = 16;
+/// Sums per row.
+const SUMS: usize = 8;
+
+/// Sums over one row.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct RowSums {
+    pub(crate) dot: f64,
+    pub(crate) candidate: f64,
+    pub(crate) reference: f64,
+    pub(crate) difference: f64,
+    pub(crate) fourth: f64,
+    pub(crate) difference_reference: f64,
+    pub(crate) reference_fourth: f64,
+    pub(crate) changed: f64,
+}
+
+impl RowSums {
+    fn add(&mut self, s: &[f64; SUMS]) {
+        self.dot += s[0];
+        self.candidate += s[1];
+        self.reference += s[2];
+        self.difference += s[3];
+        self.fourth += s[4];
+        self.difference_reference += s[5];
+        self.reference_fourth += s[6];
+        self.changed += s[7];
+    }
+
+    fn is_finite(&self) -> bool {
+        // Every other sum is dominated by these or overflows only with them.
+        (self.candidate + self.reference + self.difference + self.fourth + self.reference_fourth).is_finite()
+    }
+}
+
+/// Adds the products of `rows` full rows to `rows_out` and `columns`. `candidate` and `reference` are row-major with
+/// `width` columns; `columns` has `width` f32 sums of c·r.
+pub(crate) fn accumulate(
+    arch: Arch,
+    candidate: &[f32],
+    reference: &[f32],
+    width: usize,
+    columns: &mut [f32],
+    rows_out: &mut [RowSums],
+) -> u64 {
+    arch.dispatch(Pass { candidate, reference, width, columns, rows: rows_out });
+    let mut non_finite = 0;
+    for (index, row) in rows_out.iter_mut().enumerate() {
+        if !row.is_finite() {
+            let range = index * width..(index + 1) * width;
+            non_finite += repair(&candidate[range.clone()], &reference[range], columns, row);
+        }
+    }
+    non_finite
+}
+
+/// The rare slow path: a row with NaN, infinity or overflow is summed again in f64 with bad elements as zero. The
+/// column sums of the touched columns are made finite again; they lose what earlier rows of the chunk gave them, which
+/// costs power and never validity (zero is a legal weight).
+#[cold]
+fn repair(candidate: &[f32], reference: &[f32], columns: &mut [f32], row: &mut RowSums) -> u64 {
+    let mut bad = 0;
+    *row = RowSums::default();
+    for ((&c, &r), column) in candidate.iter().zip(reference).zip(columns.iter_mut()) {
+        if !column.is_finite() {
+            *column = 0.0;
+        }
+        if !(c.is_finite() && r.is_finite()) {
+            bad += 1;
+            row.changed += f64::from(u8::from(c.to_bits() != r.to_bits()));
+            continue;
+        }
+        let (c, r) = (f64::from(c), f64::from(r));
+        let d = c - r;
+        row.add(&[
+            c * r,
+            c * c,
+            r * r,
+            d * d,
+            d.powi(4),
+            d * d * r * r,
+            r.powi(4),
+            f64::from(u8::from(d != 0.0)),
+        ]);
+    }
+    bad
+}
+
+/// Adds Σc² and Σr² per column over the given rows; used on a sample of rows for the reach of column channels.
+pub(crate) fn column_squares(candidate: &[f32], reference: &[f32], out: &mut [(f32, f32)]) {
+    for ((&c, &r), sums) in candidate.iter().zip(reference).zip(out) {
+        if c.is_finite() && r.is_finite() {
+            sums.0 += c * c;
+            sums.1 += r * r;
+        }
+    }
+}
+
+struct Pass<'a> {
+    candidate: &'a [f32],
+    reference: &'a [f32],
+    width: usize,
+    columns: &'a mut [f32],
+    rows: &'a mut [RowSums],
+}
+
+impl WithSimd for Pass<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        // The number of vectors per 16 lanes is a constant of the instruction set.
+        match S::F32_LANES {
+            16 => pass::<S, 1>(simd, self),
+            8 => pass::<S, 2>(simd, self),
+            4 => pass::<S, 4>(simd, self),
+            _ => pass::<S, 16>(simd, self),
+        }
+    }
+}
+
+#[inline(always)]
+fn pass<S: Simd, const V: usize>(simd: S, job: Pass<'_>) {
+    let Pass { candidate, reference, width, columns, rows } = job;
+    for (row, (c, r)) in rows.iter_mut().zip(candidate.chunks_exact(width).zip(reference.chunks_exact(width)))
+    {
+        for ((c, r), columns) in c.chunks(TILE).zip(r.chunks(TILE)).zip(columns.chunks_mut(TILE)) {
+            row.add(&tile::<S, V>(simd, c, r, columns));
+        }
+    }
+}
+
+/// One row of one tile. `V` vectors of the machine make 16 logical lanes.
+#[inline(always)]
+fn tile<S: Simd, const V: usize>(simd: S, c: &[f32], r: &[f32], columns: &mut [f32]) -> [f64; SUMS] {
+    let whole = c.len() / LANES * LANES;
+    let zero = simd.splat_f32s(0.0);
+    let one = simd.splat_f32s(1.0);
+    let mut sums = [[zero; V]; SUMS];
+    {
+        let (c, _) = S::as_simd_f32s(&c[..whole]);
+        let (r, _) = S::as_simd_f32s(&r[..whole]);
+        let (columns, _) = S::as_mut_simd_f32s(&mut columns[..whole]);
+        for ((c, r), columns) in c.chunks_exact(V).zip(r.chunks_exact(V)).zip(columns.chunks_exact_mut(V)) {
+            for v in 0..V {
+                let (c, r) = (c[v], r[v]);
+                columns[v] = simd.mul_add_f32s(c, r, columns[v]);
+                sums[0][v] = simd.mul_add_f32s(c, r, sums[0][v]);
+                sums[1][v] = simd.mul_add_f32s(c, c, sums[1][v]);
+                let r2 = simd.mul_f32s(r, r);
+                sums[2][v] = simd.add_f32s(r2, sums[2][v]);
+                let d = simd.sub_f32s(c, r);
+                let d2 = simd.mul_f32s(d, d);
+                sums[3][v] = simd.add_f32s(d2, sums[3][v]);
+                sums[4][v] = simd.mul_add_f32s(d2, d2, sums[4][v]);
+                sums[5][v] = simd.mul_add_f32s(d2, r2, sums[5][v]);
+                sums[6][v] = simd.mul_add_f32s(r2, r2, sums[6][v]);
+                let same = simd.equal_f32s(c, r);
+                sums[7][v] = simd.add_f32s(simd.select_f32s(same, zero, one), sums[7][v]);
+            }
+        }
+    }
+    let mut out = [0.0; SUMS];
+    for (out, sum) in out.iter_mut().zip(&sums) {
+        *out = fold::<S, V>(sum);
+    }
+    for i in whole..c.len() {
+        let (c, r) = (c[i], r[i]);
+        columns[i] = c.mul_add(r, columns[i]);
+        let (r2, d) = (r * r, c - r);
+        let d2 = d * d;
+        let terms = [c * r, c * c, r2, d2, d2 * d2, d2 * r2, r2 * r2, f32::from(u8::from(c != r))];
+        for (out, term) in out.iter_mut().zip(terms) {
+            *out += f64::from(term);
+        }
+    }
+    out
+}
+
+/// Sums 16 lanes in lane order.
+#[inline(always)]
+fn fold<S: Simd, const V: usize>(lanes: &[S::f32s; V]) -> f64 {
+    let flat: &[f32] = pulp::bytemuck::cast_slice(lanes);
+    flat.iter().map(|x| f64::from(*x)).sum()
+}
+
+#[cfg(test)]
+#[path = "kernel_tests.rs"]
+mod tests;

@@ -1,0 +1,154 @@
+//! What a comparison of two models measures: small values, no weights. A verdict can be re-derived from these alone.
+
+use stemmata_architecture::{ChannelAxis, Component, Role, Term};
+
+/// Which logical tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PairKey {
+    /// Component.
+    pub component: Component,
+    /// Layer.
+    pub layer: Option<u32>,
+    /// Expert.
+    pub expert: Option<u32>,
+    /// Purpose.
+    pub role: Role,
+    /// Weight or bias.
+    pub term: Term,
+}
+
+/// Sums over the elements of a pair of equal-shaped matrices; `c` candidate, `r` reference, `d = c − r`.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Moments {
+    /// Elements.
+    pub n: u64,
+    /// Elements that differ.
+    pub changed: u64,
+    /// Elements where either side is NaN or infinite; they count as zero in every sum.
+    pub non_finite: u64,
+    /// Σ c·r.
+    pub dot: f64,
+    /// Σ c².
+    pub candidate_squares: f64,
+    /// Σ r².
+    pub reference_squares: f64,
+    /// Σ d².
+    pub difference_squares: f64,
+    /// Σ d⁴.
+    pub difference_fourths: f64,
+    /// Σ d²·r².
+    pub difference_reference_squares: f64,
+    /// Σ r⁴.
+    pub reference_fourths: f64,
+}
+
+impl Moments {
+    /// Adds another set of sums.
+    pub fn add(&mut self, other: &Moments) {
+        self.n += other.n;
+        self.changed += other.changed;
+        self.non_finite += other.non_finite;
+        self.dot += other.dot;
+        self.candidate_squares += other.candidate_squares;
+        self.reference_squares += other.reference_squares;
+        self.difference_squares += other.difference_squares;
+        self.difference_fourths += other.difference_fourths;
+        self.difference_reference_squares += other.difference_reference_squares;
+        self.reference_fourths += other.reference_fourths;
+    }
+
+    /// Cosine between the two, 0 where one side is zero.
+    pub fn cosine(&self) -> f64 {
+        let scale = (self.candidate_squares * self.reference_squares).sqrt();
+        if scale > 0.0 { self.dot / scale } else { 0.0 }
+    }
+
+    /// ‖d‖ / ‖r‖.
+    pub fn relative_change(&self) -> f64 {
+        if self.reference_squares > 0.0 {
+            (self.difference_squares / self.reference_squares).sqrt()
+        } else {
+            0.0
+        }
+    }
+}
+
+/// One pair of logical tensors.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PairMeasurement {
+    /// Which.
+    pub key: PairKey,
+    /// Candidate's tensor index.
+    pub candidate: usize,
+    /// Reference's tensor index.
+    pub reference: usize,
+    /// Rows and columns of the candidate's logical matrix.
+    pub candidate_shape: (u64, u64),
+    /// Rows and columns of the reference's logical matrix.
+    pub reference_shape: (u64, u64),
+    /// The sums over the overlapping corner; `None` when only sketches were compared.
+    pub moments: Option<Moments>,
+    /// Whether the values are equal throughout (the same shape and no element changed, or the same digest).
+    pub identical: bool,
+}
+
+/// One exchangeable channel.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Channel {
+    /// Weighted sum of inner products over the tensors that the channel touches; its sign is a fair coin under the null.
+    pub product: f64,
+    /// The same with norms in place of inner products: what `product` would be if the channels were parallel.
+    pub reach: f64,
+}
+
+/// The channels of one layer (or of the tensors outside layers) along one axis.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChannelGroup {
+    /// Component.
+    pub component: Component,
+    /// Layer; `None` for embeddings and heads.
+    pub layer: Option<u32>,
+    /// Axis.
+    pub axis: ChannelAxis,
+    /// Channels in index order (experts one after the other).
+    pub channels: Vec<Channel>,
+}
+
+/// Outcome of nearest-neighbour matching of feed-forward units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FixedPoints {
+    /// Component.
+    pub component: Component,
+    /// Layer.
+    pub layer: Option<u32>,
+    /// Units that were matched.
+    pub units: u64,
+    /// Units whose nearest neighbour carries the same label.
+    pub fixed: u64,
+}
+
+/// A logical tensor with no counterpart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unmatched {
+    /// Which.
+    pub key: PairKey,
+    /// Elements.
+    pub elements: u64,
+}
+
+/// Everything measured on a pair of models.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Measurement {
+    /// All pairs, in key order.
+    pub pairs: Vec<PairMeasurement>,
+    /// Channel groups, ordered by (component, layer, axis).
+    pub groups: Vec<ChannelGroup>,
+    /// Fixed points, ordered by (component, layer).
+    pub fixed_points: Vec<FixedPoints>,
+    /// In the candidate only.
+    pub candidate_only: Vec<Unmatched>,
+    /// In the reference only.
+    pub reference_only: Vec<Unmatched>,
+    /// True when the products come from sketches of the channels rather than from all weights.
+    pub sketched: bool,
+}

@@ -1,0 +1,108 @@
+//! The same measurement from two sketches: fewer channels, projected; the sign tests stay exact, their power is lower.
+
+use crate::fixed::count_fixed;
+use crate::{Channel, ChannelGroup, FixedPoints, Measurement, PairKey, PairMeasurement, Unmatched};
+use stemmata_fingerprint::{Factor, GroupSketch, PartSummary, Sketch};
+
+/// Measures a pair from sketches that are [`stemmata_fingerprint::comparable`].
+///
+/// A group enters only if both models have it with the same number of channels: the kept channels are a function of that
+/// number. O(size of the sketches).
+pub fn measure_sketches(candidate: &Sketch, reference: &Sketch) -> Measurement {
+    let mut measurement = Measurement { sketched: true, ..Measurement::default() };
+    pair_parts(candidate, reference, &mut measurement);
+    for ours in &candidate.groups {
+        let same =
+            |g: &&GroupSketch| (g.component, g.layer, g.axis) == (ours.component, ours.layer, ours.axis);
+        if let Some(theirs) = reference.groups.iter().find(same) {
+            let channels = products(ours, theirs, candidate.params.buckets as usize);
+            if !channels.is_empty() {
+                let (component, layer, axis) = (ours.component, ours.layer, ours.axis);
+                measurement.groups.push(ChannelGroup { component, layer, axis, channels });
+            }
+        }
+    }
+    let buckets = candidate.params.unit_buckets as usize;
+    for ours in &candidate.units {
+        let same = |u: &&stemmata_fingerprint::UnitSketch| {
+            (u.component, u.layer, u.total) == (ours.component, ours.layer, ours.total)
+        };
+        if let Some(theirs) = reference.units.iter().find(same) {
+            let real = |codes: &[i8]| codes.iter().map(|c| f32::from(*c)).collect::<Vec<f32>>();
+            let (fixed, units) = count_fixed(&real(&ours.codes), &real(&theirs.codes), buckets);
+            measurement.fixed_points.push(FixedPoints {
+                component: ours.component,
+                layer: ours.layer,
+                units,
+                fixed,
+            });
+        }
+    }
+    measurement
+}
+
+fn products(ours: &GroupSketch, theirs: &GroupSketch, buckets: usize) -> Vec<Channel> {
+    let mut experts: Vec<(Option<u32>, Vec<Channel>)> = Vec::new();
+    for c in &ours.factors {
+        let same = |f: &&Factor| (f.role, f.expert, f.total) == (c.role, c.expert, c.total);
+        let Some(r) = theirs.factors.iter().find(same) else { continue };
+        let scale = (c.squares * r.squares).sqrt();
+        if !(scale > 0.0 && scale.is_finite()) {
+            continue;
+        }
+        let expert = c.expert.filter(|_| ours.axis == stemmata_architecture::ChannelAxis::Hidden);
+        let slot = match experts.iter().position(|(e, _)| *e == expert) {
+            Some(slot) => slot,
+            None => {
+                experts.push((expert, Vec::new()));
+                experts.len() - 1
+            }
+        };
+        let channels = &mut experts[slot].1;
+        if channels.len() < c.scales.len() {
+            channels.resize(c.scales.len(), Channel::default());
+        }
+        for (i, channel) in channels.iter_mut().enumerate().take(c.scales.len()) {
+            let codes = |f: &Factor| i * buckets..(i + 1) * buckets.min(f.codes.len());
+            let dot: i64 = c.codes[codes(c)]
+                .iter()
+                .zip(&r.codes[codes(r)])
+                .map(|(a, b)| i64::from(i32::from(*a) * i32::from(*b)))
+                .sum();
+            let product = dot as f64 * f64::from(c.scales[i]) * f64::from(r.scales[i]);
+            channel.product += product / scale;
+            channel.reach += (f64::from(c.norms[i]) * f64::from(r.norms[i])).sqrt() / scale;
+        }
+    }
+    experts.sort_by_key(|(expert, _)| *expert);
+    experts.into_iter().flat_map(|(_, channels)| channels).collect()
+}
+
+fn pair_parts(candidate: &Sketch, reference: &Sketch, out: &mut Measurement) {
+    let key = |p: &PartSummary| PairKey {
+        component: p.component,
+        layer: p.layer,
+        expert: p.expert,
+        role: p.role,
+        term: p.term,
+    };
+    let unmatched = |p: &PartSummary| Unmatched { key: key(p), elements: p.rows.saturating_mul(p.cols) };
+    let theirs: std::collections::BTreeMap<PairKey, (usize, &PartSummary)> =
+        reference.parts.iter().enumerate().map(|(i, p)| (key(p), (i, p))).collect();
+    let ours: std::collections::BTreeSet<PairKey> = candidate.parts.iter().map(key).collect();
+    for (index, c) in candidate.parts.iter().enumerate() {
+        match theirs.get(&key(c)) {
+            Some((other, r)) => out.pairs.push(PairMeasurement {
+                key: key(c),
+                candidate: index,
+                reference: *other,
+                candidate_shape: (c.rows, c.cols),
+                reference_shape: (r.rows, r.cols),
+                moments: None,
+                identical: (c.rows, c.cols) == (r.rows, r.cols) && c.digest == r.digest,
+            }),
+            None => out.candidate_only.push(unmatched(c)),
+        }
+    }
+    out.reference_only.extend(reference.parts.iter().filter(|p| !ours.contains(&key(p))).map(unmatched));
+}

@@ -1,0 +1,234 @@
+use super::*;
+use crate::plan;
+use stemmata_architecture::{
+    Anatomy, ChannelAxis, Component, ComponentInfo, Norm, Part, Role, RowOrder, Term, View,
+};
+use stemmata_model::{DType, Encoding, Storage, Tensor};
+use stemmata_stats::{SplitMix64, sign_flip};
+
+/// Tensors in memory.
+struct Memory {
+    tensors: Vec<Tensor>,
+    values: Vec<Vec<f32>>,
+}
+
+impl Weights for Memory {
+    fn tensors(&self) -> &[Tensor] {
+        &self.tensors
+    }
+    fn read(&self, tensor: usize, start: u64, out: &mut [f32]) -> Result<(), ReadError> {
+        out.copy_from_slice(&self.values[tensor][start as usize..start as usize + out.len()]);
+        Ok(())
+    }
+    fn bytes_read(&self) -> u64 {
+        0
+    }
+}
+
+const D: u64 = 48;
+const H: u64 = 96;
+const V: u64 = 320;
+
+fn shapes(layers: u32) -> Vec<(Option<u32>, Role, u64, u64)> {
+    let mut shapes = vec![(None, Role::TokenEmbedding, V, D)];
+    for l in 0..layers {
+        let layer = Some(l);
+        shapes.extend([
+            (layer, Role::Query, D, D),
+            (layer, Role::Key, D / 2, D),
+            (layer, Role::Value, D / 2, D),
+            (layer, Role::Output, D, D),
+            (layer, Role::Gate, H, D),
+            (layer, Role::Up, H, D),
+            (layer, Role::Down, D, H),
+        ]);
+    }
+    shapes
+}
+
+/// A model; `transposed` stores every matrix \[in, out\], `reversed` stores tensors in the opposite order.
+fn build(values: &[Vec<f32>], layers: u32, transposed: bool, reversed: bool) -> (Memory, Anatomy) {
+    let mut memory = Memory { tensors: Vec::new(), values: Vec::new() };
+    let mut parts = Vec::new();
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    if reversed {
+        order.reverse();
+    }
+    for i in order {
+        let (layer, role, rows, cols) = shapes(layers)[i];
+        let tensor = memory.tensors.len();
+        let flat = if transposed {
+            (0..cols * rows).map(|e| values[i][(e % rows * cols + e / rows) as usize]).collect()
+        } else {
+            values[i].clone()
+        };
+        memory.values.push(flat);
+        memory.tensors.push(Tensor {
+            name: format!("t{i}"),
+            shape: vec![rows, cols],
+            encoding: Encoding::Plain(DType::F32),
+            storage: Storage { file: 0, offset: 0, len: rows * cols * 4, strides: None },
+        });
+        let (row_stride, col_stride) = if transposed { (1, rows) } else { (cols, 1) };
+        let view = View { tensor, rows, cols, first: 0, row_stride, col_stride, order: RowOrder::Stored };
+        let component = Component::LanguageModel;
+        parts.push(Part { component, layer, expert: None, role, term: Term::Weight, view });
+    }
+    parts.sort_by_key(|p| (p.component, p.layer, p.expert, p.role, p.term));
+    let info = ComponentInfo {
+        component: Component::LanguageModel,
+        norm: Norm::Rms,
+        gated: true,
+        layers,
+        residual: D,
+        query_heads: 4,
+        kv_heads: 2,
+        head_dim: 12,
+    };
+    let anatomy = Anatomy {
+        family: "llama".into(),
+        inferred: false,
+        components: vec![info],
+        parts,
+        unmapped: vec![],
+        ignored: vec![],
+        notes: vec![],
+    };
+    (memory, anatomy)
+}
+
+fn random_values(seed: u64, layers: u32) -> Vec<Vec<f32>> {
+    let mut random = SplitMix64::new(seed);
+    shapes(layers)
+        .iter()
+        .map(|(_, _, r, c)| (0..r * c).map(|_| random.normal() as f32 * 0.02).collect())
+        .collect()
+}
+
+fn noisy(values: &[Vec<f32>], sigma: f32, seed: u64) -> Vec<Vec<f32>> {
+    let mut random = SplitMix64::new(seed);
+    values.iter().map(|v| v.iter().map(|x| x + sigma * random.normal() as f32).collect()).collect()
+}
+
+fn run(a: &(Memory, Anatomy), b: &(Memory, Anatomy), threads: usize) -> Measurement {
+    let stop = AtomicBool::new(false);
+    measure(&plan(&a.1, &b.1), &a.0, &b.0, &Options { threads, stop: &stop }, &mut |_| {}).unwrap()
+}
+
+fn pooled(measurement: &Measurement, axis: ChannelAxis) -> Vec<f64> {
+    let groups = measurement.groups.iter().filter(|g| g.axis == axis);
+    groups.flat_map(|g| g.channels.iter().map(|c| c.product)).collect()
+}
+
+#[test]
+fn the_same_bits_for_any_number_of_threads() {
+    let a = build(&random_values(1, 3), 3, false, false);
+    let b = build(&random_values(2, 3), 3, false, false);
+    let one = run(&a, &b, 1);
+    for threads in [2, 3, 8] {
+        assert_eq!(run(&a, &b, threads), one);
+    }
+}
+
+#[test]
+fn storage_order_and_transposition_do_not_change_the_tests() {
+    let values = random_values(1, 2);
+    let other = noisy(&values, 0.01, 5);
+    let a = build(&values, 2, false, false);
+    let plain = run(&a, &build(&other, 2, false, false), 2);
+    let reversed = run(&a, &build(&other, 2, false, true), 2);
+    assert_eq!(plain.groups, reversed.groups);
+    for b in [build(&other, 2, true, false)] {
+        let mixed = run(&a, &b, 2);
+        let both = run(&build(&values, 2, true, false), &b, 2);
+        for measured in [mixed, both] {
+            assert_eq!(measured.fixed_points, plain.fixed_points);
+            for (x, y) in measured.groups.iter().zip(&plain.groups) {
+                for (x, y) in x.channels.iter().zip(&y.channels) {
+                    assert!((x.product - y.product).abs() < 1e-6);
+                    // Which side's norms are sampled depends on the orientation that is read.
+                    assert!((x.reach - y.reach).abs() < 0.25 * y.reach);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn products_are_the_inner_products_of_the_definition() {
+    let layers = 1;
+    let values = random_values(3, layers);
+    let other = random_values(4, layers);
+    let measured = run(&build(&values, layers, false, false), &build(&other, layers, false, false), 2);
+    let index = |role| shapes(layers).iter().position(|(_, r, ..)| *r == role).unwrap();
+    let norm = |v: &[f32]| v.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+    let (up, down) = (index(Role::Up), index(Role::Down));
+    let hidden = measured.groups.iter().find(|g| g.axis == ChannelAxis::Hidden).unwrap();
+    for (i, channel) in hidden.channels.iter().enumerate() {
+        let (mut row, mut column) = (0.0, 0.0);
+        for j in 0..D as usize {
+            row += f64::from(values[up][i * D as usize + j]) * f64::from(other[up][i * D as usize + j]);
+            column +=
+                f64::from(values[down][j * H as usize + i]) * f64::from(other[down][j * H as usize + i]);
+        }
+        let expected = row / (norm(&values[up]) * norm(&other[up]))
+            + column / (norm(&values[down]) * norm(&other[down]));
+        assert!((channel.product - expected).abs() < 1e-7, "{i}");
+    }
+    // Two key-value heads of 12, each read by two query heads.
+    let value = measured.groups.iter().find(|g| g.axis == ChannelAxis::Value).unwrap();
+    assert_eq!(value.channels.len(), 24);
+    assert_eq!(measured.groups.iter().filter(|g| g.axis == ChannelAxis::Residual).count(), 2);
+}
+
+#[test]
+fn a_noisy_copy_is_found_and_a_stranger_is_not() {
+    let values = random_values(1, 3);
+    let a = build(&values, 3, false, false);
+    let copy = run(&build(&noisy(&values, 0.02, 9), 3, false, false), &a, 2);
+    let stranger = run(&build(&random_values(77, 3), 3, false, false), &a, 2);
+    for axis in ChannelAxis::ALL {
+        assert!(sign_flip(&pooled(&copy, axis)).log10_p < -10.0, "{axis:?}");
+        assert!(sign_flip(&pooled(&stranger, axis)).log10_p > -5.0, "{axis:?}");
+    }
+    assert!(copy.fixed_points.iter().all(|f| f.units == H && f.fixed > H * 9 / 10));
+    assert!(stranger.fixed_points.iter().all(|f| f.fixed < 9));
+}
+
+#[test]
+fn corners_of_unequal_shapes_are_compared_and_rest_is_reported() {
+    let a = build(&random_values(1, 2), 2, false, false);
+    let b = build(&random_values(2, 3), 3, false, false);
+    let measured = run(&a, &b, 2);
+    assert_eq!(measured.reference_only.len(), 7);
+    assert!(measured.candidate_only.is_empty());
+}
+
+#[test]
+fn a_read_error_ends_the_run_with_that_error() {
+    struct Broken(Memory);
+    impl Weights for Broken {
+        fn tensors(&self) -> &[Tensor] {
+            self.0.tensors()
+        }
+        fn read(&self, tensor: usize, start: u64, out: &mut [f32]) -> Result<(), ReadError> {
+            if tensor == 5 {
+                return Err(ReadError::OutOfRange { tensor: "t5".into(), start, end: start });
+            }
+            self.0.read(tensor, start, out)
+        }
+        fn bytes_read(&self) -> u64 {
+            0
+        }
+    }
+    let a = build(&random_values(1, 3), 3, false, false);
+    let b = build(&random_values(2, 3), 3, false, false);
+    let stop = AtomicBool::new(false);
+    let options = Options { threads: 2, stop: &stop };
+    let outcome = measure(&plan(&a.1, &b.1), &Broken(a.0), &b.0, &options, &mut |_| {});
+    assert!(matches!(outcome, Err(ReadError::OutOfRange { .. })));
+    stop.store(true, Ordering::Relaxed);
+    let c = build(&random_values(1, 3), 3, false, false);
+    let outcome = measure(&plan(&c.1, &b.1), &c.0, &b.0, &Options { threads: 2, stop: &stop }, &mut |_| {});
+    assert!(matches!(outcome, Err(ReadError::Interrupted)));
+}
