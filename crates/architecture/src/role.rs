@@ -102,6 +102,7 @@ pub enum Role {
     QueryInputNorm,
     OutputProjection,
     LayerScale,
+    FeedForwardLayerScale,
 }
 
 impl Role {
@@ -179,6 +180,7 @@ const ROLES: &[(Role, &str, (Axis, Axis))] = &[
     (Role::QueryInputNorm, "norm.query", (Single, Foreign)),
     (Role::OutputProjection, "proj.out", (Foreign, Foreign)),
     (Role::LayerScale, "layer_scale", (Single, Residual)),
+    (Role::FeedForwardLayerScale, "layer_scale.ffn", (Single, Residual)),
 ];
 
 #[cfg(test)]

@@ -1,0 +1,117 @@
+//! Choosing which families' names a checkpoint uses.
+//!
+//! Answers: *which rule covers this tensor?* Names decide; the configuration only breaks ties.
+
+use crate::catalogue::{Catalogue, Family};
+use crate::layout::element_count;
+use crate::names::{Stripped, split_term};
+use crate::rule::Rule;
+use crate::trie::Captures;
+use crate::{Component, Term};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use stemmata_model::{Config, Tensor};
+
+/// A tensor for which a rule was found, by name or by inference.
+#[derive(Clone, Debug)]
+pub(crate) struct Match {
+    pub(crate) tensor: usize,
+    pub(crate) component: Component,
+    pub(crate) layer: Option<u32>,
+    pub(crate) expert: Option<u32>,
+    pub(crate) rule: Cow<'static, Rule>,
+    pub(crate) term: Term,
+    /// Whether q and k rows are in adjacent rotary pairs where the rule leaves it to the architecture.
+    pub(crate) interleaved: bool,
+    /// Whether the role was inferred rather than known by name.
+    pub(crate) inferred: bool,
+}
+
+/// A name to be matched.
+pub(crate) struct Named<'a> {
+    pub(crate) tensor: usize,
+    pub(crate) name: Stripped<'a>,
+}
+
+/// A family at work on one group of names.
+pub(crate) struct Choice {
+    pub(crate) family: &'static Family,
+    pub(crate) matches: Vec<Match>,
+    /// Elements of the matched tensors.
+    pub(crate) elements: u128,
+}
+
+/// What the configuration says the model is; never more than a tie-breaker.
+pub(crate) fn declared_types(config: &Config) -> Vec<&str> {
+    let keys = ["model_type", "text_config.model_type", "vision_config.model_type", "general.architecture"];
+    keys.iter().filter_map(|key| config.first_text(key)).collect()
+}
+
+/// Groups names by what their prefixes say and picks the best family for each group.
+///
+/// Names without a component prefix are taken together with those of the language model: HF keeps `lm_head` outside.
+pub(crate) fn choose(tensors: &[Tensor], named: &[Named<'_>], config: &Config) -> Vec<Choice> {
+    let mut groups: BTreeMap<Component, Vec<&Named<'_>>> = BTreeMap::new();
+    for name in named {
+        groups.entry(name.name.component.unwrap_or(Component::LanguageModel)).or_default().push(name);
+    }
+    let declared = declared_types(config);
+    groups
+        .iter()
+        .filter_map(|(component, group)| best(tensors, group, *component, &declared, config))
+        .collect()
+}
+
+/// The family that maps most elements of `group`.
+pub(crate) fn best(
+    tensors: &[Tensor],
+    group: &[&Named<'_>],
+    component: Component,
+    declared: &[&str],
+    config: &Config,
+) -> Option<Choice> {
+    let scored = Catalogue::embedded().families.iter().enumerate().filter_map(|(order, family)| {
+        let mut required = vec![false; family.requires.len()];
+        let (mut elements, mut count) = (0u128, 0usize);
+        for name in group {
+            let Some((rule, ..)) = lookup(family, &name.name) else { continue };
+            for (slot, wanted) in required.iter_mut().zip(&family.requires) {
+                *slot |= rule == *wanted;
+            }
+            elements += u128::from(element_count(&tensors[name.tensor].shape).unwrap_or(0));
+            count += 1;
+        }
+        let hinted = family.model_types.iter().any(|known| declared.contains(&known.as_str()));
+        let rank = (elements, count, hinted, family.component == component, std::cmp::Reverse(order));
+        (count > 0 && required.iter().all(|met| *met)).then_some((rank, family))
+    });
+    let ((elements, ..), family) = scored.max_by_key(|(rank, _)| *rank)?;
+    let architecture = config.text("general.architecture").unwrap_or_default();
+    let interleaved = family.interleaved.iter().any(|known| known == architecture);
+    let matches = group
+        .iter()
+        .filter_map(|name| {
+            let (rule, captures, term) = lookup(family, &name.name)?;
+            Some(Match {
+                tensor: name.tensor,
+                component: name.name.component.unwrap_or(family.component),
+                layer: captures.layer,
+                expert: captures.expert,
+                rule: Cow::Borrowed(&family.rules[rule]),
+                term,
+                interleaved,
+                inferred: false,
+            })
+        })
+        .collect();
+    Some(Choice { family, matches, elements })
+}
+
+/// The rule for a name: the whole of it first (bare parameters), then without its term.
+fn lookup(family: &Family, name: &Stripped<'_>) -> Option<(usize, Captures, Term)> {
+    let (stem, term) = split_term(&name.tokens);
+    let found = family.patterns.find(&name.tokens).filter(|_| !name.tokens.is_empty());
+    let (rule, captures) = found.or_else(|| term.and_then(|_| family.patterns.find(stem)))?;
+    let by_name = if found.is_some() { None } else { term };
+    Some((rule, captures, family.rules[rule].term.or(by_name).unwrap_or(Term::Weight)))
+}
