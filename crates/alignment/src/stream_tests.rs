@@ -146,9 +146,10 @@ fn storage_order_and_transposition_do_not_change_the_tests() {
             for (x, y) in measured.groups.iter().zip(&plain.groups) {
                 for (x, y) in x.channels.iter().zip(&y.channels) {
                     assert!((x.product - y.product).abs() < 1e-6);
-                    // Which side's norms are sampled depends on the orientation that is read.
-                    assert!((x.reach - y.reach).abs() < 0.25 * y.reach);
                 }
+                // Which side's norms are sampled depends on the orientation that is read.
+                let reach = |g: &crate::ChannelGroup| g.channels.iter().map(|c| c.reach).sum::<f64>();
+                assert!((reach(x) - reach(y)).abs() < 0.05 * reach(y));
             }
         }
     }
