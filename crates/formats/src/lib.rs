@@ -1,0 +1,71 @@
+//! Answers: *which tensors does this file hold, how are they stored, and what is odd or dangerous about the file?*
+//!
+//! Bytes in, inventory and hazards out. The crate never opens a file: it asks for bytes through [`ReadAt`].
+//! It never executes anything a file contains and never trusts a length it has not compared with what remains.
+//! Must not know: paths, networks, architectures, statistics.
+#![forbid(unsafe_code)]
+
+mod card;
+mod config;
+mod decode;
+mod detect;
+mod error;
+pub mod gguf;
+mod hazards;
+mod json;
+mod limits;
+mod port;
+pub mod safetensors;
+mod shard_map;
+mod source;
+mod tokenizer;
+pub mod torch;
+
+pub use card::parse_card;
+pub use config::parse_config;
+pub use decode::decode;
+pub use detect::{Detected, detect};
+pub use error::FormatError;
+pub use limits::Limits;
+pub use port::ReadAt;
+pub use shard_map::{ShardMap, parse_shard_map};
+pub use tokenizer::parse_tokenizer;
+
+use std::collections::BTreeMap;
+use stemmata_model::{Config, Container, Declared, Hazard, Tensor, Tokenizer};
+
+/// What one weight file holds.
+#[derive(Clone, Debug)]
+pub struct Parsed {
+    /// The container format.
+    pub container: Container,
+    /// Tensors in name order (bytewise); names are unique. `storage.file` is the index the caller gave.
+    pub tensors: Vec<Tensor>,
+    /// GGUF keys; empty for the other containers.
+    pub config: Config,
+    /// What the file claims about its origin.
+    pub declared: Declared,
+    /// The tokenizer, where the container holds one.
+    pub tokenizer: Option<Tokenizer>,
+    /// Free text that the container carries beside the tensors (`__metadata__` of safetensors).
+    pub metadata: BTreeMap<String, String>,
+    /// Odd and dangerous things.
+    pub hazards: Vec<Hazard>,
+}
+
+/// Reads the inventory of one weight file, whatever container its content says it is.
+pub fn parse(file: &dyn ReadAt, name: &str, file_index: u32, limits: &Limits) -> Result<Parsed, FormatError> {
+    let source = source::Source::new(file, name);
+    match detect::detect_in(&source)? {
+        Detected::Safetensors => safetensors::parse(file, name, file_index, limits),
+        Detected::Gguf => gguf::parse(file, name, file_index, limits),
+        Detected::TorchZip | Detected::TorchLegacy => torch::parse(file, name, file_index, limits),
+        Detected::Unknown(seen) => Err(FormatError::Unknown { file: source.name.clone(), seen }),
+    }
+}
+
+/// Interprets `bytes` as one pickle and walks the result; for fuzzing only.
+#[doc(hidden)]
+pub fn fuzz_pickle(bytes: &[u8]) -> usize {
+    torch::fuzz(bytes)
+}
