@@ -131,7 +131,8 @@ pub(crate) fn resolve(evidence: &Evidence, configured: &Configured<'_>) -> Dimen
     }
     if out.query_heads > 0 {
         // Without query rows (latent attention) only the configuration knows the width of queries.
-        out.query_width = if queries > 0 { queries / out.query_heads } else { stated_width };
+        out.query_width =
+            queries.checked_div(out.query_heads).filter(|&width| width > 0).unwrap_or(stated_width);
         let stated_kv = configured.count(&keys.kv_heads);
         let by_rows = (out.query_width > 0 && key_rows > 0 && key_rows.is_multiple_of(out.query_width))
             .then(|| key_rows / out.query_width);
@@ -140,14 +141,17 @@ pub(crate) fn resolve(evidence: &Evidence, configured: &Configured<'_>) -> Dimen
             None if divides(stated_kv, key_rows) => stated_kv,
             None => out.query_heads,
         };
-        if attention_inputs > 0 && attention_inputs.is_multiple_of(out.query_heads) {
-            out.value_width = attention_inputs / out.query_heads;
-        } else if values > 0 && divides(out.kv_heads, values) {
-            out.value_width = values / out.kv_heads;
-        } else {
+        let by_output =
+            divides(out.query_heads, attention_inputs).then(|| attention_inputs / out.query_heads);
+        out.value_width = by_output.filter(|&width| width > 0).unwrap_or_else(|| {
             let stated = configured.count(&keys.value_dim);
-            out.value_width = if stated > 0 { stated } else { out.query_width };
-        }
+            match values {
+                0 if stated > 0 => stated,
+                0 => out.query_width,
+                rows if divides(out.kv_heads, rows) => rows / out.kv_heads,
+                _ => out.query_width,
+            }
+        });
     }
     out
 }

@@ -53,13 +53,13 @@ pub fn dissect(checkpoint: &Checkpoint) -> Anatomy {
         .filter_map(|&tensor| Some(Named { tensor, name: strip(&tensors[tensor].name)? }))
         .collect();
     let choices = choose(tensors, &named, &checkpoint.config);
-    let norms = choices.iter().filter_map(|c| Some((c.matches.first()?.component, c.family.norm?))).collect();
     let mut matches: Vec<Match> = choices.iter().flat_map(|choice| choice.matches.iter().cloned()).collect();
     let known: HashSet<usize> = matches.iter().map(|m| m.tensor).collect();
     let left: Vec<usize> = candidates.iter().copied().filter(|index| !known.contains(index)).collect();
     let inferred = infer::infer(checkpoint, &left, &matches, &mut notes);
     matches.extend(inferred);
     matches.sort_by_key(|found| found.tensor);
+    let norms = matches.iter().rev().filter_map(|found| Some((found.component, found.norm?))).collect();
 
     let parts = assemble(checkpoint, &matches, &mut notes);
     let placed: HashSet<usize> = parts.iter().map(|part| part.view.tensor).collect();

@@ -7,7 +7,7 @@ use crate::layout::element_count;
 use crate::names::{Stripped, split_term};
 use crate::rule::Rule;
 use crate::trie::Captures;
-use crate::{Component, Term};
+use crate::{Component, Norm, Term};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use stemmata_model::{Config, Tensor};
@@ -23,6 +23,8 @@ pub(crate) struct Match {
     pub(crate) term: Term,
     /// Whether q and k rows are in adjacent rotary pairs where the rule leaves it to the architecture.
     pub(crate) interleaved: bool,
+    /// The normalisation of the family whose name this is.
+    pub(crate) norm: Option<Norm>,
     /// Whether the role was inferred rather than known by name.
     pub(crate) inferred: bool,
 }
@@ -100,6 +102,7 @@ pub(crate) fn best(
                 rule: Cow::Borrowed(&family.rules[rule]),
                 term,
                 interleaved,
+                norm: family.norm,
                 inferred: false,
             })
         })

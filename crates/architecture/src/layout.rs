@@ -257,19 +257,17 @@ pub(crate) fn inside(view: &View, total: u64) -> bool {
 mod tests {
     use super::*;
 
-    fn check(
-        rule: &str,
-        shape: &[u64],
-        around: Surroundings,
-        expect: Result<&[(u64, u64, u64, u64, u64)], &str>,
-    ) {
+    /// (rows, cols, first, row stride, column stride).
+    type Expected = (u64, u64, u64, u64, u64);
+
+    fn check(rule: &str, shape: &[u64], around: Surroundings, expect: Result<&[Expected], &str>) {
         let rule = Rule::parse(rule).unwrap();
         let found = lay_out(0, shape, &rule, rule.term.unwrap_or(Term::Weight), &around, 1000);
         let found = found.map(|pieces| {
             let views = pieces.iter().map(|p| p.view);
             views.map(|v| (v.rows, v.cols, v.first, v.row_stride, v.col_stride)).collect::<Vec<_>>()
         });
-        assert_eq!(found.as_deref(), expect.as_ref().map(|x| *x).map_err(|e| e), "{shape:?}");
+        assert_eq!(found.as_deref().map_err(|reason| *reason), expect, "{shape:?}");
     }
 
     #[test]

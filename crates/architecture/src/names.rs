@@ -36,7 +36,9 @@ pub(crate) fn kinds(tensors: &[Tensor]) -> Vec<Kind> {
         .map(|tensor| {
             let (stem, last) = stem_of(&tensor.name);
             let is_last = |list: &[String]| list.iter().any(|word| word == last);
-            if is_last(&catalogue.ignored_last) || is_causal_mask(tensor, last) {
+            // ggml gives its rotary tables the name of a weight: `rope_freqs.weight`.
+            let bare = if last == "weight" { stem_of(stem).1 } else { last };
+            if catalogue.ignored_last.iter().any(|word| word == bare) || is_causal_mask(tensor, last) {
                 Kind::SideTensor
             } else if !tensor.encoding.is_float() {
                 Kind::Packed

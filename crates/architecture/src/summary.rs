@@ -69,12 +69,12 @@ fn norm(seen: &Seen, family: Option<Norm>, configured: &Configured<'_>) -> Norm 
     if !seen.norms {
         return Norm::Unknown;
     }
-    if let Some(norm) = family {
-        return norm;
-    }
-    match (configured.has(&keys.rms_epsilon), configured.has(&keys.layer_epsilon)) {
-        (true, false) => Norm::Rms,
-        (false, true) => Norm::Layer,
+    match (family, configured.has(&keys.rms_epsilon), configured.has(&keys.layer_epsilon)) {
+        // Cohere has Llama's names and LayerNorm without bias: the configuration may weaken the family's word.
+        (Some(Norm::Rms), false, true) => Norm::Unknown,
+        (Some(norm), ..) => norm,
+        (None, true, false) => Norm::Rms,
+        (None, false, true) => Norm::Layer,
         _ => Norm::Unknown,
     }
 }
