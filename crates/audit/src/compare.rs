@@ -1,0 +1,178 @@
+//! `compare`: where does the candidate come from?
+
+use crate::input::Whole;
+use crate::{AuditError, Event, Finding, InputFacts, Settings, Subject, Watch, sketching};
+use stemmata_alignment::{Measurement, Options, measure, measure_sketches, plan};
+use stemmata_architecture::Term;
+use stemmata_evidence::{Judgement, StorageFacts, TestKind, judge};
+use stemmata_fingerprint::{Sketch, comparable};
+use stemmata_model::{DType, Encoding, Level, Weights};
+
+/// Outcome of a comparison.
+pub struct Comparison {
+    /// The candidate.
+    pub candidate: InputFacts,
+    /// The reference.
+    pub reference: InputFacts,
+    /// What was measured.
+    pub measurement: Measurement,
+    /// What is said of it.
+    pub judgement: Judgement,
+    /// Remarks, sorted.
+    pub findings: Vec<Finding>,
+    /// Bytes of weights fetched, of both sides.
+    pub bytes_read: u64,
+    /// Seed of every random choice.
+    pub seed: u64,
+}
+
+/// Compares two models, each a checkpoint or a saved sketch.
+pub fn compare(
+    candidate: &str,
+    reference: &str,
+    settings: &Settings<'_>,
+    watch: Watch<'_>,
+) -> Result<Comparison, AuditError> {
+    let candidate = Subject::open(candidate, settings, watch)?;
+    let reference = Subject::open(reference, settings, watch)?;
+    let mut findings = Vec::new();
+    for (side, subject) in [("candidate", &candidate), ("reference", &reference)] {
+        if let Subject::Checkpoint(whole) = subject {
+            findings.extend(whole.findings(side));
+        }
+    }
+    let (measurement, storage) = match (&candidate, &reference) {
+        (Subject::Checkpoint(c), Subject::Checkpoint(r)) => {
+            (stream(c, r, settings, watch)?, storage_facts(c, r))
+        }
+        _ => {
+            let (c, r) = (sketch_of(&candidate, settings, watch)?, sketch_of(&reference, settings, watch)?);
+            comparable(&c, &r).map_err(|parameter| AuditError::NotComparable { parameter })?;
+            (measure_sketches(&c, &r), StorageFacts::default())
+        }
+    };
+    let judgement = judge(&measurement, &storage, &settings.rule);
+    let mut bytes_read = 0;
+    for (side, subject) in [("candidate", &candidate), ("reference", &reference)] {
+        if let Subject::Checkpoint(whole) = subject {
+            bytes_read += whole.weights().bytes_read();
+            findings.extend(whole.weights().changed_files().into_iter().map(|subject| Finding {
+                code: "file-changed",
+                level: Level::Warning,
+                side,
+                subject,
+                message: "size or modification time changed while it was read".to_owned(),
+            }));
+        }
+    }
+    findings.extend(of_result(candidate.facts(), reference.facts(), &measurement, &judgement));
+    findings.sort();
+    Ok(Comparison {
+        candidate: candidate.facts().clone(),
+        reference: reference.facts().clone(),
+        measurement,
+        judgement,
+        findings,
+        bytes_read,
+        seed: settings.params.seed,
+    })
+}
+
+fn stream(
+    c: &Whole,
+    r: &Whole,
+    settings: &Settings<'_>,
+    watch: Watch<'_>,
+) -> Result<Measurement, AuditError> {
+    let plan = plan(&c.anatomy, &r.anatomy);
+    let options = Options { threads: settings.threads, stop: settings.stop };
+    let mut progress = |p: stemmata_alignment::Progress| {
+        watch(Event::Working {
+            doing: "comparing",
+            elements: p.elements,
+            elements_total: p.elements_total,
+            bytes: c.weights().bytes_read() + r.weights().bytes_read(),
+            tensors: p.tensors,
+            tensors_total: p.tensors_total,
+        });
+    };
+    Ok(measure(&plan, c.weights(), r.weights(), &options, &mut progress)?)
+}
+
+fn sketch_of(subject: &Subject, settings: &Settings<'_>, watch: Watch<'_>) -> Result<Sketch, AuditError> {
+    match subject {
+        Subject::Sketch(sketch, _) => Ok((**sketch).clone()),
+        Subject::Checkpoint(whole) => sketching::of(whole, settings, watch),
+    }
+}
+
+/// How the matrices that correspond are stored.
+fn storage_facts(c: &Whole, r: &Whole) -> StorageFacts {
+    let bits = |whole: &Whole| {
+        let matrices = whole
+            .anatomy
+            .parts
+            .iter()
+            .filter(|p| p.term == Term::Weight && p.view.rows > 1 && p.layer.is_some());
+        let (mut bits, mut elements) = (0.0, 0.0);
+        for part in matrices {
+            let n = part.view.elements() as f64;
+            bits += n * whole.encoding(part).bits_per_element();
+            elements += n;
+        }
+        if elements > 0.0 { bits / elements } else { 0.0 }
+    };
+    let significand = |name: &str| match name {
+        n if n == Encoding::Plain(DType::F64).to_string() => Some(53),
+        n if n == Encoding::Plain(DType::F32).to_string() => Some(24),
+        n if n == Encoding::Plain(DType::F16).to_string() => Some(11),
+        n if n == Encoding::Plain(DType::BF16).to_string() => Some(8),
+        _ => None,
+    };
+    let (a, b) = (significand(&c.facts.encoding), significand(&r.facts.encoding));
+    StorageFacts {
+        candidate_encoding: c.facts.encoding.clone(),
+        reference_encoding: r.facts.encoding.clone(),
+        candidate_bits: bits(c),
+        reference_bits: bits(r),
+        significand_bits: a.zip(b).map(|(a, b)| a.min(b)),
+    }
+}
+
+fn of_result(
+    c: &InputFacts,
+    r: &InputFacts,
+    measurement: &Measurement,
+    judgement: &Judgement,
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut add = |code, level, side, subject: String, message: String| {
+        findings.push(Finding { code, level, side, subject, message });
+    };
+    if judgement.verdict.kind.is_dependence() {
+        let basename =
+            |text: &str| text.trim_end_matches('/').rsplit('/').next().unwrap_or(text).to_lowercase();
+        if c.declared_base.is_empty() {
+            let message = "dependence was found and the card names no base model".to_owned();
+            add("undeclared-base", Level::Note, "candidate", String::new(), message);
+        } else if !c.declared_base.iter().any(|base| basename(base) == basename(&r.reference)) {
+            let message = format!("the card names {}", c.declared_base.join(", "));
+            add("declared-base-differs", Level::Note, "candidate", String::new(), message);
+        }
+    }
+    let non_finite: u64 =
+        measurement.pairs.iter().filter_map(|p| p.moments.as_ref()).map(|m| m.non_finite).sum();
+    if non_finite > 0 {
+        let message = format!("{non_finite} values are NaN or infinite and counted as zero");
+        add("non-finite-values", Level::Warning, "", String::new(), message);
+    }
+    let level = judgement.verdict.alpha.log10() - (judgement.verdict.tests.max(1) as f64).log10();
+    for e in &judgement.evidence {
+        let significant = e.p.is_some_and(|p| p.log10() <= level);
+        if matches!(e.test, TestKind::SignFlip(_)) && significant && e.statistic < 0.0 {
+            let message = format!("{} has z = {:.1}", e.test.name(), e.statistic);
+            add("sign-test-negative", Level::Warning, "", e.scope.to_string(), message);
+        }
+    }
+    findings
+}

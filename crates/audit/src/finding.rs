@@ -1,0 +1,77 @@
+//! Findings: typed remarks with a code that is explained and never reused.
+
+use stemmata_model::{Hazard, Level};
+
+/// One remark.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Finding {
+    /// Kebab-case and stable.
+    pub code: &'static str,
+    /// How much it matters.
+    pub level: Level,
+    /// `candidate`, `reference`, or empty for both.
+    pub side: &'static str,
+    /// File, tensor or component, printable.
+    pub subject: String,
+    /// One sentence.
+    pub message: String,
+}
+
+impl Finding {
+    pub(crate) fn from_hazard(side: &'static str, hazard: &Hazard) -> Finding {
+        Finding {
+            code: hazard.code,
+            level: hazard.level,
+            side,
+            subject: hazard.subject.clone(),
+            message: hazard.message.clone(),
+        }
+    }
+}
+
+/// What a code means, for codes that this crate raises itself; hazards explain themselves in their message.
+const EXPLANATIONS: &[(&str, &str)] = &[
+    (
+        "roles-inferred",
+        "The tensor names are in no table, so roles were inferred from shapes, order and repetition. A wrong guess costs power; it cannot make independent models look dependent, because the tests hold for any pairing of tensors that was chosen without looking at their values.",
+    ),
+    ("unmapped-tensors", "These tensors have no role that this build knows. They were not compared."),
+    (
+        "undecodable-tensors",
+        "These tensors are stored in a quantisation that this build does not decode yet. They were not compared.",
+    ),
+    (
+        "undeclared-base",
+        "Dependence on the reference was found, and the candidate's card names no base model. A card is a claim and never evidence; its silence is not either.",
+    ),
+    (
+        "declared-base-differs",
+        "Dependence on the reference was found, and the candidate's card names another base model. Both can be true when the two share an ancestor.",
+    ),
+    ("non-finite-values", "NaN or infinite weights were counted as zero."),
+    (
+        "file-changed",
+        "The file's size or modification time changed while it was read. The result describes a mixture; run it again.",
+    ),
+    ("nothing-changed-but-names", "All values are equal while tensor names or configuration keys differ."),
+    (
+        "sign-test-negative",
+        "The channels agree with *opposite* sign more than chance allows. That is dependence too: flipping signs of channels leaves a model's function unchanged.",
+    ),
+];
+
+/// What a finding's code means, if it is one of ours.
+pub fn explanation(code: &str) -> Option<&'static str> {
+    EXPLANATIONS.iter().find(|(c, _)| *c == code).map(|(_, text)| *text)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn codes_are_unique_and_kebab_case() {
+        for (i, (code, text)) in super::EXPLANATIONS.iter().enumerate() {
+            assert!(code.bytes().all(|b| b.is_ascii_lowercase() || b == b'-') && !text.is_empty());
+            assert!(super::EXPLANATIONS[i + 1..].iter().all(|(other, _)| other != code));
+        }
+    }
+}

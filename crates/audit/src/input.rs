@@ -1,0 +1,192 @@
+//! What a user put into a model slot: a checkpoint or a saved sketch.
+
+use crate::{AuditError, Event, Finding, Settings, Watch};
+use std::collections::BTreeMap;
+use stemmata_architecture::{Anatomy, Part, Term, dissect};
+use stemmata_fingerprint::{MAGIC, Sketch, decode};
+use stemmata_model::{Encoding, Hazard, Level, ModelRef, printable};
+use stemmata_source::{
+    CheckpointWeights, FileDigest, OpenOptions, Opened, combined_digest, digest_files, inventory_digest,
+    open, read_prefix, read_whole,
+};
+
+/// Checkpoints up to this size are hashed unasked.
+const HASH_UNASKED: u64 = 64 << 20;
+/// No sketch is larger.
+const SKETCH_BYTES: u64 = 4 << 30;
+
+/// What is told of an input.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InputFacts {
+    /// As written, printable.
+    pub reference: String,
+    /// Content digest, its method before the colon.
+    pub digest: String,
+    /// Per file, when hashed.
+    pub files: Vec<FileDigest>,
+    /// Container format, or `sketch`.
+    pub format: String,
+    /// Architecture family.
+    pub family: String,
+    /// Whether roles were inferred.
+    pub inferred: bool,
+    /// Stored parameters.
+    pub parameters: u64,
+    /// Most common encoding of its matrices.
+    pub encoding: String,
+    /// (component name, layers).
+    pub layers: Vec<(&'static str, u32)>,
+    /// Base models that the card names.
+    pub declared_base: Vec<String>,
+    /// Licence that the card names.
+    pub declared_license: Option<String>,
+    /// Remarks on how the anatomy was read.
+    pub notes: Vec<String>,
+}
+
+/// An opened model slot.
+pub enum Subject {
+    /// Weights at hand.
+    Checkpoint(Box<Whole>),
+    /// A summary.
+    Sketch(Box<Sketch>, InputFacts),
+}
+
+/// A checkpoint with its anatomy.
+pub struct Whole {
+    pub(crate) opened: Opened,
+    pub(crate) anatomy: Anatomy,
+    pub(crate) facts: InputFacts,
+}
+
+impl Whole {
+    pub(crate) fn weights(&self) -> &CheckpointWeights {
+        &self.opened.weights
+    }
+
+    /// The encoding of the tensor that a part lies in.
+    pub(crate) fn encoding(&self, part: &Part) -> Encoding {
+        self.opened.checkpoint.tensors[part.view.tensor].encoding
+    }
+
+    pub(crate) fn findings(&self, side: &'static str) -> Vec<Finding> {
+        let mut findings: Vec<Finding> =
+            self.opened.hazards.iter().map(|hazard: &Hazard| Finding::from_hazard(side, hazard)).collect();
+        let tensors = &self.opened.checkpoint.tensors;
+        let mut add = |code, level, subject: String, message: String| {
+            findings.push(Finding { code, level, side, subject, message });
+        };
+        if self.anatomy.inferred {
+            let message = "tensor roles were inferred from shapes, order and repetition".to_owned();
+            add("roles-inferred", Level::Note, String::new(), message);
+        }
+        let (opaque, unknown): (Vec<usize>, Vec<usize>) =
+            self.anatomy.unmapped.iter().partition(|&&i| !tensors[i].encoding.is_float());
+        for (code, list) in [("unmapped-tensors", unknown), ("undecodable-tensors", opaque)] {
+            if let Some(first) = list.first() {
+                let message = format!("{} tensors were not compared", list.len());
+                add(code, Level::Warning, printable(&tensors[*first].name), message);
+            }
+        }
+        findings
+    }
+}
+
+impl Subject {
+    /// Opens what `text` names.
+    pub fn open(text: &str, settings: &Settings<'_>, watch: Watch<'_>) -> Result<Subject, AuditError> {
+        let reference = ModelRef::parse(text)?;
+        if let ModelRef::Path(path) = &reference
+            && path.is_file()
+            && read_prefix(path, MAGIC.len())? == MAGIC
+        {
+            let shown = printable(text);
+            let sketch = decode(&read_whole(path, SKETCH_BYTES)?)
+                .map_err(|source| AuditError::Sketch { path: shown.clone(), source })?;
+            watch(Event::Opened { reference: shown, parameters: sketch.parameters });
+            let facts = sketch_facts(&sketch, text);
+            return Ok(Subject::Sketch(Box::new(sketch), facts));
+        }
+        let opened = open(&reference, &OpenOptions { backend: settings.backend, ..OpenOptions::default() })?;
+        let anatomy = dissect(&opened.checkpoint);
+        let facts = checkpoint_facts(text, &opened, &anatomy, settings)?;
+        watch(Event::Opened { reference: facts.reference.clone(), parameters: facts.parameters });
+        Ok(Subject::Checkpoint(Box::new(Whole { opened, anatomy, facts })))
+    }
+
+    /// What is told of it.
+    pub fn facts(&self) -> &InputFacts {
+        match self {
+            Subject::Checkpoint(whole) => &whole.facts,
+            Subject::Sketch(_, facts) => facts,
+        }
+    }
+
+    /// The checkpoint, or an error that names the verb which needs one.
+    pub(crate) fn whole(self, verb: &'static str) -> Result<Box<Whole>, AuditError> {
+        match self {
+            Subject::Checkpoint(whole) => Ok(whole),
+            Subject::Sketch(_, facts) => Err(AuditError::NeedsWeights { path: facts.reference, verb }),
+        }
+    }
+}
+
+fn checkpoint_facts(
+    text: &str,
+    opened: &Opened,
+    anatomy: &Anatomy,
+    settings: &Settings<'_>,
+) -> Result<InputFacts, AuditError> {
+    let checkpoint = &opened.checkpoint;
+    let size: u64 = checkpoint.files.iter().map(|f| f.len).sum();
+    let files = if settings.digests || size <= HASH_UNASKED {
+        digest_files(&opened.weights, settings.stop)
+            .map_err(|source| AuditError::Hash { path: printable(text), source })?
+            .ok_or(stemmata_model::ReadError::Interrupted)?
+    } else {
+        Vec::new()
+    };
+    let digest = if files.is_empty() { inventory_digest(checkpoint) } else { combined_digest(&files) };
+    Ok(InputFacts {
+        reference: printable(text),
+        digest,
+        files,
+        format: checkpoint.container.name().to_owned(),
+        family: anatomy.family.clone(),
+        inferred: anatomy.inferred,
+        parameters: checkpoint.parameters(),
+        encoding: common_encoding(opened, anatomy),
+        layers: anatomy.components.iter().map(|c| (c.component.name(), c.layers)).collect(),
+        declared_base: checkpoint.declared.base_model.iter().map(|b| printable(b)).collect(),
+        declared_license: checkpoint.declared.license.as_deref().map(printable),
+        notes: anatomy.notes.clone(),
+    })
+}
+
+/// The encoding that most matrix elements have.
+fn common_encoding(opened: &Opened, anatomy: &Anatomy) -> String {
+    let mut elements: BTreeMap<String, u64> = BTreeMap::new();
+    for part in anatomy.parts.iter().filter(|p| p.term == Term::Weight && p.view.rows > 1) {
+        let encoding = opened.checkpoint.tensors[part.view.tensor].encoding;
+        *elements.entry(encoding.to_string()).or_default() += part.view.elements();
+    }
+    let most = elements.into_iter().max_by(|a, b| a.1.cmp(&b.1).then(b.0.cmp(&a.0)));
+    most.map_or_else(|| "none".to_owned(), |(name, _)| name)
+}
+
+fn sketch_facts(sketch: &Sketch, text: &str) -> InputFacts {
+    InputFacts {
+        reference: printable(text),
+        digest: printable(&sketch.digest),
+        files: Vec::new(),
+        format: "sketch".to_owned(),
+        family: printable(&sketch.family),
+        inferred: sketch.inferred,
+        parameters: sketch.parameters,
+        encoding: "none".to_owned(),
+        layers: sketch.components.iter().map(|c| (c.component.name(), c.layers)).collect(),
+        declared_base: Vec::new(),
+        declared_license: None,
+        notes: vec![format!("sketch of {}", printable(&sketch.reference))],
+    }
+}

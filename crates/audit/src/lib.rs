@@ -1,0 +1,80 @@
+//! Use cases.
+//!
+//! Answers: *what does a user get who asks to inspect, compare, diff or sketch?* Orchestrates the rooms below it and returns
+//! plain values; how they look is for `report` to say.
+#![forbid(unsafe_code)]
+
+mod compare;
+mod diff;
+mod error;
+mod finding;
+mod input;
+mod inspect;
+mod sketching;
+
+pub use compare::{Comparison, compare};
+pub use diff::{Difference, DifferenceRow, Status, diff};
+pub use error::AuditError;
+pub use finding::{Finding, explanation};
+pub use input::{InputFacts, Subject};
+pub use inspect::{ComponentFacts, Inspection, TensorRow, inspect};
+pub use sketching::{Sketched, sketch};
+
+pub use stemmata_alignment::{Moments, PairKey};
+pub use stemmata_architecture::{Component, Norm};
+pub use stemmata_evidence::{
+    Change, ComponentVerdict, DecisionRule, Direction, Evidence, Judgement, Kind, LayerEffect, Noise,
+    NotTested, Power, Scope, TestKind, Verdict,
+};
+pub use stemmata_fingerprint::SketchParams;
+pub use stemmata_model::{Level, ModelRef, ReferenceError, printable};
+pub use stemmata_source::{Backend, FileDigest, SourceError};
+pub use stemmata_stats::{Interval, PKind, PValue};
+
+use std::sync::atomic::AtomicBool;
+
+/// How a use case runs.
+pub struct Settings<'a> {
+    /// How bytes are fetched.
+    pub backend: Backend,
+    /// Worker threads; 0 means one per processor.
+    pub threads: usize,
+    /// Raised by the caller to stop.
+    pub stop: &'a AtomicBool,
+    /// Whether to hash whole files whatever their size.
+    pub digests: bool,
+    /// How to decide.
+    pub rule: DecisionRule,
+    /// What fixes a sketch.
+    pub params: SketchParams,
+}
+
+/// What is going on, for whoever shows progress.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// A model was opened.
+    Opened {
+        /// As written, printable.
+        reference: String,
+        /// Stored parameters.
+        parameters: u64,
+    },
+    /// Work on weights.
+    Working {
+        /// What is being done.
+        doing: &'static str,
+        /// Elements done.
+        elements: u64,
+        /// Elements to do.
+        elements_total: u64,
+        /// Bytes fetched so far.
+        bytes: u64,
+        /// Tensors done.
+        tensors: usize,
+        /// Tensors to do.
+        tensors_total: usize,
+    },
+}
+
+/// Receives events.
+pub type Watch<'a> = &'a mut dyn FnMut(Event);

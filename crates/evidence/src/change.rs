@@ -1,0 +1,105 @@
+//! How much was changed, and whether the change looks like added noise (METHODS 7.2).
+
+use stemmata_alignment::{Moments, PairMeasurement};
+
+/// How much changed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Change {
+    /// Elements compared.
+    pub elements: u64,
+    /// Share of elements that differ.
+    pub changed: f64,
+    /// ‖candidate − reference‖ / ‖reference‖.
+    pub relative: f64,
+    /// Cosine over all elements.
+    pub cosine: f64,
+    /// Least-squares scale α of candidate ≈ α·reference.
+    pub scale: f64,
+}
+
+/// A change that was measured as additive noise.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Noise {
+    /// Standard deviation, storage rounding subtracted.
+    pub sigma: f64,
+    /// Excess kurtosis, mean over tensors weighted by size; 0 for a Gaussian.
+    pub excess_kurtosis: f64,
+    /// Correlation of squared change and squared weight; 0 when the noise ignores the weight it is added to.
+    pub magnitude_correlation: f64,
+    /// Coefficient of variation of sigma over tensors: near 0 for one absolute sigma everywhere.
+    pub sigma_variation: f64,
+    /// Whether kurtosis and correlation are those of Gaussian noise that was added without looking at the weight.
+    pub gaussian: bool,
+}
+
+/// Largest excess kurtosis and magnitude correlation that still count as Gaussian noise. Rounding to bf16 after adding
+/// noise moves them by less than half of this as long as sigma is above the rounding step of a typical weight; a
+/// fine-tune is far outside (its change follows the gradient: heavy tails, kurtosis of 1 and more).
+const GAUSSIAN_KURTOSIS: f64 = 0.2;
+const GAUSSIAN_CORRELATION: f64 = 0.05;
+/// Tensors below this size say little about kurtosis.
+const SMALLEST_TENSOR: u64 = 256;
+
+/// Sums over pairs of equal shape that carry moments.
+pub(crate) fn total<'a>(pairs: impl Iterator<Item = &'a PairMeasurement>) -> Moments {
+    let mut total = Moments::default();
+    pairs.filter_map(|p| p.moments.as_ref()).for_each(|m| total.add(m));
+    total
+}
+
+pub(crate) fn change(total: &Moments) -> Option<Change> {
+    (total.n > 0).then(|| Change {
+        elements: total.n,
+        changed: total.changed as f64 / total.n as f64,
+        relative: total.relative_change(),
+        cosine: total.cosine(),
+        scale: if total.reference_squares > 0.0 { total.dot / total.reference_squares } else { 0.0 },
+    })
+}
+
+/// Describes the change as noise. `None` when nothing changed or all tensors are tiny.
+///
+/// `significand_bits` of the coarser storage give the rounding variance: for a value of magnitude w it is
+/// (ulp(w))²/12, on average 0.541·(w·2^−bits)²/12 over a log-uniform mantissa.
+pub(crate) fn noise(pairs: &[&PairMeasurement], significand_bits: Option<u32>) -> Option<Noise> {
+    let large: Vec<&Moments> = pairs
+        .iter()
+        .filter_map(|p| p.moments.as_ref())
+        .filter(|m| m.n >= SMALLEST_TENSOR && m.difference_squares > 0.0)
+        .collect();
+    let elements: u64 = large.iter().map(|m| m.n).sum();
+    if elements == 0 {
+        return None;
+    }
+    let rounding = significand_bits.map_or(0.0, |bits| 0.541 * 4f64.powi(-(bits as i32)) / 12.0);
+    let (mut variance, mut kurtosis, mut correlation) = (0.0, 0.0, 0.0);
+    let mut sigmas = Vec::with_capacity(large.len());
+    for m in &large {
+        let n = m.n as f64;
+        let of_tensor = (m.difference_squares - rounding * m.candidate_squares).max(0.0) / n;
+        variance += of_tensor * n;
+        sigmas.push((of_tensor.sqrt(), n));
+        kurtosis += n * (n * m.difference_fourths / m.difference_squares.powi(2) - 3.0);
+        let (d2, r2) = (m.difference_squares / n, m.reference_squares / n);
+        let covariance = m.difference_reference_squares / n - d2 * r2;
+        let spread = (m.difference_fourths / n - d2 * d2) * (m.reference_fourths / n - r2 * r2);
+        if spread > 0.0 {
+            correlation += n * covariance / spread.sqrt();
+        }
+    }
+    let n = elements as f64;
+    let mean = sigmas.iter().map(|(s, w)| s * w).sum::<f64>() / n;
+    let scatter = sigmas.iter().map(|(s, w)| w * (s - mean).powi(2)).sum::<f64>() / n;
+    let (excess_kurtosis, magnitude_correlation) = (kurtosis / n, correlation / n);
+    let total = total(pairs.iter().copied());
+    Some(Noise {
+        sigma: (variance / n).sqrt(),
+        excess_kurtosis,
+        magnitude_correlation,
+        sigma_variation: if mean > 0.0 { scatter.sqrt() / mean } else { 0.0 },
+        gaussian: excess_kurtosis.abs() <= GAUSSIAN_KURTOSIS
+            && magnitude_correlation.abs() <= GAUSSIAN_CORRELATION
+            // Noise reaches every element; a change of few elements is an edit.
+            && total.changed as f64 >= 0.5 * total.n as f64,
+    })
+}

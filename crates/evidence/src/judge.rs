@@ -1,0 +1,325 @@
+//! From a measurement to a judgement.
+
+use crate::change::{self, noise, total};
+use crate::direction::{self, Reading, StorageFacts};
+use crate::tests_of_dependence as dependence;
+use crate::{
+    ComponentVerdict, DecisionRule, Direction, Evidence, Judgement, Kind, LayerEffect, NotTested, Power,
+    Scope, TestKind, Verdict,
+};
+use stemmata_alignment::{Measurement, PairMeasurement};
+use stemmata_architecture::Component;
+use stemmata_stats::{Interval, bonferroni, ratio_interval};
+
+/// Tensors with fewer elements, or with one magnitude throughout, are equal too easily to mean anything.
+const IDENTITY_ELEMENTS: u64 = 256;
+
+/// Judges a pair. Pure: the same measurement and rule give the same judgement.
+pub fn judge(measurement: &Measurement, storage: &StorageFacts, rule: &DecisionRule) -> Judgement {
+    let mut evidence = dependence::run(measurement, rule);
+    let family = evidence.len();
+    let threshold = rule.alpha.log10() - (family.max(1) as f64).log10();
+    let rejected = |e: &Evidence| e.p.is_some_and(|p| p.log10() <= threshold);
+    let layers = layers(&evidence, measurement, &rejected);
+    let all: Vec<&PairMeasurement> = measurement.pairs.iter().collect();
+
+    let mut components = Vec::new();
+    for component in Component::ALL {
+        components.extend(judge_component(
+            component,
+            measurement,
+            &evidence,
+            &layers,
+            &rejected,
+            family,
+            storage,
+        ));
+    }
+    let comparable = same_shape(&all);
+    let change = change::change(&total(comparable.iter().copied()));
+    let dependent = components.iter().any(|c| c.kind.is_dependence());
+    let all_equal = !all.is_empty()
+        && all.iter().all(|p| p.identical)
+        && measurement.candidate_only.is_empty()
+        && measurement.reference_only.is_empty();
+
+    let inherited: Vec<&PairMeasurement> = comparable
+        .iter()
+        .copied()
+        .filter(|p| components.iter().any(|c| c.component == p.key.component && c.kind.is_dependence()))
+        .collect();
+    let reading = match (dependent, change::change(&total(inherited.iter().copied()))) {
+        (true, Some(change)) => {
+            let noise = noise(&inherited, storage.significand_bits);
+            direction::read(&inherited, &change, noise.as_ref(), storage)
+        }
+        _ => Reading { direction: Direction::Unknown, relation: None, cue: None, evidence: None },
+    };
+    let log10_ps: Vec<f64> = evidence.iter().filter_map(|e| e.p.map(|p| p.log10())).collect();
+    let power = power(&evidence, &components, rule);
+    let weak = power.is_none_or(|p| p.smallest_share > rule.largest_missed_share);
+    let kind = match () {
+        () if all_equal => Kind::Identical,
+        () if dependent && reading.direction != Direction::Unknown => Kind::Derived,
+        () if dependent => Kind::Related,
+        () if family == 0 || weak => Kind::Inconclusive,
+        () => Kind::NoDependenceFound,
+    };
+    let verdict = Verdict {
+        kind,
+        relation: reading.relation,
+        direction: reading.direction,
+        cue: reading.cue,
+        log10_p: bonferroni(&log10_ps, family),
+        tests: family,
+        alpha: rule.alpha,
+        power: if kind.is_dependence() { None } else { power },
+        missing: missing(kind, measurement, power, rule),
+    };
+    evidence.extend(identity(measurement));
+    evidence.extend(reading.evidence);
+    Judgement { verdict, components, evidence, layers, change, not_tested: not_tested(measurement) }
+}
+
+fn same_shape<'a>(pairs: &[&'a PairMeasurement]) -> Vec<&'a PairMeasurement> {
+    pairs.iter().copied().filter(|p| p.candidate_shape == p.reference_shape).collect()
+}
+
+fn judge_component(
+    component: Component,
+    measurement: &Measurement,
+    evidence: &[Evidence],
+    layers: &[LayerEffect],
+    rejected: &dyn Fn(&Evidence) -> bool,
+    family: usize,
+    storage: &StorageFacts,
+) -> Option<ComponentVerdict> {
+    let pairs: Vec<&PairMeasurement> =
+        measurement.pairs.iter().filter(|p| p.key.component == component).collect();
+    let alone = |list: &[stemmata_alignment::Unmatched]| list.iter().any(|u| u.key.component == component);
+    let unmatched = alone(&measurement.candidate_only) || alone(&measurement.reference_only);
+    if pairs.is_empty() && !unmatched {
+        return None;
+    }
+    let of_component = |e: &&Evidence| match e.scope {
+        Scope::Component(c) | Scope::Layer(c, _) => c == component,
+        Scope::Model => false,
+    };
+    let tests: Vec<&Evidence> = evidence.iter().filter(of_component).collect();
+    let log10_ps: Vec<f64> = tests.iter().filter_map(|e| e.p.map(|p| p.log10())).collect();
+    let found = tests.iter().any(|e| rejected(e));
+    let comparable = same_shape(&pairs);
+    let sums = total(comparable.iter().copied());
+    let change = change::change(&sums);
+    let noise = if found { noise(&comparable, storage.significand_bits) } else { None };
+    let kind = match () {
+        () if !pairs.is_empty() && !unmatched && pairs.iter().all(|p| p.identical) => Kind::Identical,
+        () if found => {
+            let reading = change.as_ref().map(|c| direction::read(&comparable, c, noise.as_ref(), storage));
+            match reading.map_or(Direction::Unknown, |r| r.direction) {
+                Direction::Unknown => Kind::Related,
+                _ => Kind::Derived,
+            }
+        }
+        () if tests.is_empty() => Kind::Inconclusive,
+        () => Kind::NoDependenceFound,
+    };
+    let whole = |e: &&&Evidence| e.scope == Scope::Component(component);
+    Some(ComponentVerdict {
+        component,
+        kind,
+        share_inherited: share_inherited(&pairs, layers),
+        log10_p: bonferroni(&log10_ps, family),
+        effect: effect(component, None, measurement),
+        noise: noise.filter(|_| change.is_some_and(|c| c.changed > 0.0)),
+        change,
+        detectable: tests.iter().filter(whole).filter_map(|e| e.detectable).reduce(f64::min),
+    })
+}
+
+/// Share of the tested parameters of `pairs` that are equal or lie in a dependent layer.
+fn share_inherited(pairs: &[&PairMeasurement], layers: &[LayerEffect]) -> f64 {
+    let layer_of = |p: &PairMeasurement| {
+        layers.iter().find(|l| (l.component, l.candidate_layer) == (p.key.component, p.key.layer))
+    };
+    let (mut inherited, mut tested) = (0.0, 0.0);
+    for pair in pairs {
+        let elements = (pair.candidate_shape.0 * pair.candidate_shape.1) as f64;
+        let layer = layer_of(pair);
+        if pair.identical || layer.is_some_and(|l| l.dependent) {
+            inherited += elements;
+        }
+        if pair.identical || layer.is_some() {
+            tested += elements;
+        }
+    }
+    if tested > 0.0 { inherited / tested } else { 0.0 }
+}
+
+/// Cosine of the channels with its interval. Hidden and value channels count once each; residual channels cover the same
+/// tensors again, so they serve only where there is nothing else.
+fn effect(
+    component: Component,
+    layer: Option<Option<u32>>,
+    measurement: &Measurement,
+) -> Option<(f64, Interval)> {
+    use stemmata_architecture::ChannelAxis::{Hidden, Residual, Value};
+    for axes in [&[Hidden, Value][..], &[Residual][..]] {
+        let pairs: Vec<(f64, f64)> = measurement
+            .groups
+            .iter()
+            .filter(|g| {
+                g.component == component && layer.is_none_or(|l| g.layer == l) && axes.contains(&g.axis)
+            })
+            .flat_map(|g| g.channels.iter().map(|c| (c.product, c.reach)))
+            .collect();
+        if !pairs.is_empty() {
+            return ratio_interval(&pairs, 0.95);
+        }
+    }
+    None
+}
+
+fn layers(
+    evidence: &[Evidence],
+    measurement: &Measurement,
+    rejected: &dyn Fn(&Evidence) -> bool,
+) -> Vec<LayerEffect> {
+    let mut places: Vec<(Component, Option<u32>)> = evidence
+        .iter()
+        .filter_map(|e| match e.scope {
+            Scope::Layer(component, layer) => Some((component, layer)),
+            _ => None,
+        })
+        .collect();
+    places.sort();
+    places.dedup();
+    places
+        .into_iter()
+        .map(|(component, layer)| {
+            let of_layer = evidence.iter().filter(|e| e.scope == Scope::Layer(component, layer));
+            let log10_ps: Vec<f64> = of_layer.clone().filter_map(|e| e.p.map(|p| p.log10())).collect();
+            let effect = effect(component, Some(layer), measurement);
+            LayerEffect {
+                component,
+                candidate_layer: layer,
+                reference_layer: layer,
+                effect: effect.map(|(ratio, _)| ratio),
+                interval: effect.map(|(_, interval)| interval),
+                log10_p: bonferroni(&log10_ps, log10_ps.len()),
+                dependent: of_layer.clone().any(rejected),
+            }
+        })
+        .collect()
+}
+
+fn power(evidence: &[Evidence], components: &[ComponentVerdict], rule: &DecisionRule) -> Option<Power> {
+    let smallest_share = components.iter().filter_map(|c| c.detectable).reduce(f64::min)?;
+    let mut one_layer: Vec<f64> = evidence
+        .iter()
+        .filter(|e| matches!(e.scope, Scope::Layer(_, Some(_))) && matches!(e.test, TestKind::SignFlip(_)))
+        .filter_map(|e| e.detectable)
+        .collect();
+    one_layer.sort_by(f64::total_cmp);
+    Some(Power {
+        probability: rule.power,
+        smallest_share,
+        smallest_share_one_layer: one_layer.get(one_layer.len() / 2).copied(),
+    })
+}
+
+fn missing(kind: Kind, measurement: &Measurement, power: Option<Power>, rule: &DecisionRule) -> Vec<String> {
+    if kind != Kind::Inconclusive {
+        return Vec::new();
+    }
+    let reason = if measurement.pairs.is_empty() {
+        "no tensor of the candidate has a counterpart in the reference".to_owned()
+    } else if measurement.groups.is_empty() && measurement.fixed_points.is_empty() {
+        "the tensors that correspond take part in no symmetry that gives an exact test".to_owned()
+    } else {
+        match power {
+            Some(power) => format!(
+                "the tests would only have found a share of {:.0} % or more; the rule asks for {:.0} %",
+                100.0 * power.smallest_share,
+                100.0 * rule.largest_missed_share
+            ),
+            None => format!("no test could reach power {:.2} at this size", rule.power),
+        }
+    };
+    vec![reason]
+}
+
+/// Equal tensors, as context.
+fn identity(measurement: &Measurement) -> Vec<Evidence> {
+    let telling = |p: &&PairMeasurement| match &p.moments {
+        // One magnitude throughout (freshly initialised gains) has Σr⁴·n = (Σr²)².
+        Some(m) => {
+            m.n >= IDENTITY_ELEMENTS && m.reference_fourths * m.n as f64 > 1.05 * m.reference_squares.powi(2)
+        }
+        None => p.candidate_shape.0 > 1,
+    };
+    let mut out = Vec::new();
+    for component in Component::ALL {
+        let pairs: Vec<_> =
+            measurement.pairs.iter().filter(|p| p.key.component == component).filter(telling).collect();
+        if pairs.is_empty() {
+            continue;
+        }
+        let equal = pairs.iter().filter(|p| p.identical).count();
+        out.push(Evidence {
+            test: TestKind::ExactIdentity,
+            scope: Scope::Component(component),
+            p: None,
+            statistic: equal as f64,
+            n: pairs.len() as u64,
+            effect: Some(equal as f64 / pairs.len() as f64),
+            interval: None,
+            detectable: None,
+        });
+    }
+    out
+}
+
+fn not_tested(measurement: &Measurement) -> Vec<NotTested> {
+    let mut list = vec![
+        ("relabelled units, heads or residual channels", "only the identity alignment was tested"),
+        ("rotated residual stream, folded gains, rescaled pairs", "only the identity alignment was tested"),
+        (
+            "dropped, repeated or reordered layers; pruned width",
+            "layers were compared with the layer of the same number",
+        ),
+        ("distillation and other inheritance of behaviour", "weights cannot show it"),
+    ]
+    .into_iter()
+    .map(|(what, reason)| NotTested { what: what.to_owned(), reason: reason.to_owned() })
+    .collect::<Vec<_>>();
+    let unequal = measurement.pairs.iter().filter(|p| p.candidate_shape != p.reference_shape).count();
+    if unequal > 0 {
+        list.push(NotTested {
+            what: format!("{unequal} tensor pairs outside the corner that both shapes share"),
+            reason: "their shapes differ".to_owned(),
+        });
+    }
+    for (side, only) in
+        [("candidate", &measurement.candidate_only), ("reference", &measurement.reference_only)]
+    {
+        if !only.is_empty() {
+            let elements: u64 = only.iter().map(|u| u.elements).sum();
+            list.push(NotTested {
+                what: format!("{} tensors of the {side} ({elements} parameters)", only.len()),
+                reason: "the other model has no counterpart".to_owned(),
+            });
+        }
+    }
+    if measurement.sketched {
+        list.push(NotTested {
+            what: "amount and kind of change".to_owned(),
+            reason: "a sketch holds channels and digests, not weights".to_owned(),
+        });
+    }
+    list
+}
+
+#[cfg(test)]
+#[path = "judge_tests.rs"]
+mod tests;

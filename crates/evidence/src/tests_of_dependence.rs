@@ -1,0 +1,100 @@
+//! Runs the tests of dependence on every component and every layer. One family, corrected once.
+
+use crate::{DecisionRule, Evidence, Scope, TestKind};
+use stemmata_alignment::{Channel, Measurement};
+use stemmata_architecture::{ChannelAxis, Component};
+use stemmata_stats::{
+    PKind, PValue, detectable_share, fixed_points, fixed_points_pooled, ratio_interval, sign_flip,
+};
+
+/// METHODS 2.2 and S1. One sentence, quoted in every report.
+pub(crate) const SIGN_NULL: &str = "the two models grew from independent random starts; then the signs of matching channels \
+     are fair coins, whatever data, order, tokenizer or recipe they share";
+/// METHODS 2.2 and S2.
+pub(crate) const LABEL_NULL: &str = "the two models grew from independent random starts; then the labels of feed-forward \
+     units are a uniformly random permutation of one another";
+
+/// All tests: components first, then layers, each in a fixed order.
+pub(crate) fn run(measurement: &Measurement, rule: &DecisionRule) -> Vec<Evidence> {
+    let mut tests = Vec::new();
+    for component in Component::ALL {
+        for axis in ChannelAxis::ALL {
+            let groups: Vec<_> =
+                measurement.groups.iter().filter(|g| g.component == component && g.axis == axis).collect();
+            let channels = match axis {
+                // A residual channel is the same channel in every layer: one coin for all of them.
+                ChannelAxis::Residual => add_up(groups.iter().map(|g| g.channels.as_slice())),
+                _ => groups.iter().flat_map(|g| g.channels.iter().copied()).collect(),
+            };
+            tests.extend(sign_test(axis, Scope::Component(component), &channels));
+        }
+        let points: Vec<_> = measurement.fixed_points.iter().filter(|f| f.component == component).collect();
+        if !points.is_empty() {
+            let (fixed, units) = points.iter().fold((0, 0), |(f, u), p| (f + p.fixed, u + p.units));
+            let log10 = fixed_points_pooled(fixed, points.len() as u64);
+            tests.push(fixed_test(Scope::Component(component), fixed, units, log10));
+        }
+    }
+    for group in &measurement.groups {
+        tests.extend(sign_test(group.axis, Scope::Layer(group.component, group.layer), &group.channels));
+    }
+    for points in &measurement.fixed_points {
+        let scope = Scope::Layer(points.component, points.layer);
+        tests.push(fixed_test(scope, points.fixed, points.units, fixed_points(points.fixed)));
+    }
+    // Power needs the size of the family, which is known only now.
+    let level = rule.alpha.log10() - (tests.len().max(1) as f64).log10();
+    for test in &mut tests {
+        // Carried over from `sign_test` as Σreach/√Σa²; turned into the share here.
+        test.detectable = test.detectable.and_then(|ratio| detectable_share(1.0, ratio, level, rule.power));
+    }
+    tests
+}
+
+fn add_up<'a>(groups: impl Iterator<Item = &'a [Channel]>) -> Vec<Channel> {
+    let mut total: Vec<Channel> = Vec::new();
+    for channels in groups {
+        if total.len() < channels.len() {
+            total.resize(channels.len(), Channel::default());
+        }
+        for (sum, channel) in total.iter_mut().zip(channels) {
+            sum.product += channel.product;
+            sum.reach += channel.reach;
+        }
+    }
+    total
+}
+
+fn sign_test(axis: ChannelAxis, scope: Scope, channels: &[Channel]) -> Option<Evidence> {
+    let products: Vec<f64> = channels.iter().map(|c| c.product).collect();
+    let outcome = sign_flip(&products);
+    if outcome.n == 0 {
+        return None;
+    }
+    let pairs: Vec<(f64, f64)> = channels.iter().map(|c| (c.product, c.reach)).collect();
+    let effect = ratio_interval(&pairs, 0.95);
+    let reach: f64 = channels.iter().map(|c| c.reach).sum();
+    Some(Evidence {
+        test: TestKind::SignFlip(axis),
+        scope,
+        p: Some(PValue::new(outcome.log10_p, PKind::Exact, SIGN_NULL, outcome.n)),
+        statistic: outcome.statistic,
+        n: outcome.n,
+        effect: effect.map(|(ratio, _)| ratio),
+        interval: effect.map(|(_, interval)| interval),
+        detectable: Some(reach / outcome.sum_of_squares.sqrt()),
+    })
+}
+
+fn fixed_test(scope: Scope, fixed: u64, units: u64, log10: f64) -> Evidence {
+    Evidence {
+        test: TestKind::FixedPoints,
+        scope,
+        p: Some(PValue::new(log10, PKind::Exact, LABEL_NULL, units)),
+        statistic: fixed as f64,
+        n: units,
+        effect: (units > 0).then(|| fixed as f64 / units as f64),
+        interval: (units > 0).then(|| stemmata_stats::binomial_interval(fixed, units, 0.95)),
+        detectable: None,
+    }
+}

@@ -1,0 +1,137 @@
+//! What lies in a checkpoint's directory, and which of it may be opened.
+
+use crate::SourceError;
+use crate::file::plain;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use stemmata_model::{Hazard, Level, printable};
+
+/// Entries looked at, at most.
+const ENTRIES: u64 = 20_000;
+
+/// A directory that checkpoint files are taken from. Nothing outside it is opened, except what a hub cache links to.
+pub(crate) struct Directory {
+    root: PathBuf,
+    /// `blobs` of the hub cache entry that the root is a snapshot of.
+    blobs: Option<PathBuf>,
+    /// Names of all plain entries, sorted.
+    pub(crate) names: Vec<String>,
+}
+
+/// The weight files of a directory, by how they are put together.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// A shard map and the extension its shards must have.
+    Sharded { map: String, extension: &'static str },
+    /// Files that together, or alone, hold the weights.
+    Files(Vec<String>),
+    /// Several files of which each is a whole model.
+    Choice(Vec<String>),
+    /// Nothing.
+    Nothing,
+}
+
+impl Directory {
+    pub(crate) fn open(path: &Path) -> Result<Directory, SourceError> {
+        let name = printable(&path.display().to_string());
+        let fail =
+            |source: std::io::Error| SourceError::Open { path: name.clone(), reason: plain(&source), source };
+        let root = path.canonicalize().map_err(fail)?;
+        // The hub's cache: models--org--name/snapshots/<commit>/file -> ../../blobs/<digest>.
+        let repository = root.parent().filter(|p| p.ends_with("snapshots")).and_then(Path::parent);
+        let blobs = repository.map(|r| r.join("blobs")).and_then(|b| b.canonicalize().ok());
+        let mut names = BTreeSet::new();
+        for (count, entry) in std::fs::read_dir(&root).map_err(fail)?.enumerate() {
+            if count as u64 >= ENTRIES {
+                return Err(SourceError::Limit { path: name, what: "the number of entries", limit: ENTRIES });
+            }
+            if let Ok(text) = entry.map_err(fail)?.file_name().into_string() {
+                names.insert(text);
+            }
+        }
+        Ok(Directory { root, blobs, names: names.into_iter().collect() })
+    }
+
+    /// The real path of `name`, if it stays inside. `Ok(None)` when there is no such entry.
+    pub(crate) fn resolve(&self, name: &str) -> Result<Option<PathBuf>, SourceError> {
+        let escapes = || SourceError::Escapes { path: printable(name) };
+        let plain_parts = Path::new(name).components().all(|c| matches!(c, std::path::Component::Normal(_)));
+        if !plain_parts || name.is_empty() {
+            return Err(escapes());
+        }
+        match self.root.join(name).canonicalize() {
+            Ok(path) => {
+                let inside =
+                    path.starts_with(&self.root) || self.blobs.as_ref().is_some_and(|b| path.starts_with(b));
+                if inside { Ok(Some(path)) } else { Err(escapes()) }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                // A dangling link is there and leads nowhere; that is not the same as absent.
+                if self.root.join(name).symlink_metadata().is_ok() { Err(escapes()) } else { Ok(None) }
+            }
+            Err(source) => Err(SourceError::Open { path: printable(name), reason: plain(&source), source }),
+        }
+    }
+
+    pub(crate) fn layout(&self) -> Layout {
+        let with = |end: &str| self.names.iter().filter(|n| n.ends_with(end)).cloned().collect::<Vec<_>>();
+        let maps = with(".safetensors.index.json");
+        if let Some(map) = maps.first() {
+            return Layout::Sharded { map: map.clone(), extension: ".safetensors" };
+        }
+        let mut safetensors = with(".safetensors");
+        // Mistral ships the same weights twice, under its own names in `consolidated*`.
+        if safetensors.iter().any(|n| !n.starts_with("consolidated")) {
+            safetensors.retain(|n| !n.starts_with("consolidated"));
+        }
+        if safetensors.iter().any(|n| !n.starts_with("adapter_")) {
+            safetensors.retain(|n| !n.starts_with("adapter_"));
+        }
+        if !safetensors.is_empty() {
+            return Layout::Files(safetensors);
+        }
+        let gguf: Vec<String> = with(".gguf").into_iter().filter(|n| !n.starts_with("mmproj")).collect();
+        match gguf.as_slice() {
+            [] => {}
+            [_] => return Layout::Files(gguf),
+            [first, ..]
+                if split_stem(first).is_some_and(|s| gguf.iter().all(|n| split_stem(n) == Some(s))) =>
+            {
+                return Layout::Files(gguf);
+            }
+            _ => return Layout::Choice(gguf),
+        }
+        if let Some(map) = with(".bin.index.json").first() {
+            return Layout::Sharded { map: map.clone(), extension: ".bin" };
+        }
+        let side = |n: &String| {
+            n.starts_with("training_args")
+                || n.starts_with("optimizer")
+                || n.starts_with("scheduler")
+                || n.starts_with("rng_state")
+        };
+        let torch: Vec<String> =
+            [".bin", ".pt", ".pth", ".ckpt"].iter().flat_map(|end| with(end)).filter(|n| !side(n)).collect();
+        if torch.is_empty() { Layout::Nothing } else { Layout::Files(torch) }
+    }
+
+    /// Files that a loader might run.
+    pub(crate) fn hazards(&self) -> Vec<Hazard> {
+        let code = self.names.iter().filter(|n| n.ends_with(".py"));
+        code.map(|name| Hazard {
+            code: "code-file",
+            level: Level::Note,
+            subject: printable(name),
+            message: "a loader that trusts remote code would run this file; it was not run".to_owned(),
+        })
+        .collect()
+    }
+}
+
+/// `name` of `name-00001-of-00003.gguf`.
+fn split_stem(name: &str) -> Option<&str> {
+    let (rest, total) = name.strip_suffix(".gguf")?.rsplit_once("-of-")?;
+    let (stem, part) = rest.rsplit_once('-')?;
+    let digits = |s: &str| s.len() == 5 && s.bytes().all(|b| b.is_ascii_digit());
+    (digits(total) && digits(part)).then_some(stem)
+}

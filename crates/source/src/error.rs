@@ -1,0 +1,101 @@
+//! Why a model cannot be opened.
+
+use stemmata_formats::FormatError;
+
+/// Why a model cannot be opened. Hints are separate from the message.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SourceError {
+    /// No such file or directory, or not permitted.
+    #[error("cannot open `{path}`: {reason}")]
+    Open {
+        /// As written, printable.
+        path: String,
+        /// The operating system's words.
+        reason: String,
+        /// The error itself.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Something other than a regular file where a weight file was expected.
+    #[error("cannot read `{path}`: it is {kind}, not a regular file")]
+    NotAFile {
+        /// Printable.
+        path: String,
+        /// What it is.
+        kind: &'static str,
+    },
+    /// A directory without weights.
+    #[error("no weights in `{path}`: no safetensors, GGUF or PyTorch file was found")]
+    NoWeights {
+        /// Printable.
+        path: String,
+    },
+    /// A weight file that leaves the checkpoint's directory.
+    #[error("refusing `{path}`: it leads outside the checkpoint's directory")]
+    Escapes {
+        /// Printable.
+        path: String,
+    },
+    /// A file that the shard map names is missing.
+    #[error("cannot read `{file}`: the shard map names it, but it is not there")]
+    MissingShard {
+        /// Printable.
+        file: String,
+    },
+    /// The same tensor in two shards.
+    #[error("tensor `{tensor}` is in both `{first}` and `{second}`")]
+    TensorTwice {
+        /// Printable.
+        tensor: String,
+        /// Printable.
+        first: String,
+        /// Printable.
+        second: String,
+    },
+    /// Too much to open.
+    #[error("refusing `{path}`: {what} is above the limit of {limit}")]
+    Limit {
+        /// Printable.
+        path: String,
+        /// What there is too much of.
+        what: &'static str,
+        /// The limit.
+        limit: u64,
+    },
+    /// The file is not what a reader can read.
+    #[error(transparent)]
+    Format(#[from] FormatError),
+    /// A reference that this build cannot open.
+    #[error("cannot open `{reference}`: {reason}")]
+    Unsupported {
+        /// Printable.
+        reference: String,
+        /// Why.
+        reason: &'static str,
+    },
+}
+
+impl SourceError {
+    /// What the reader could do about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            SourceError::NoWeights { .. } => Some(
+                "give the directory that holds the weight files, or one weight file; `stemmata inspect` lists what it reads",
+            ),
+            SourceError::MissingShard { .. } => {
+                Some("the download looks incomplete; fetch the missing shard")
+            }
+            SourceError::Escapes { .. } => Some(
+                "links may lead into the `blobs` folder of the same hub cache entry only; copy the file if you trust it",
+            ),
+            SourceError::Unsupported { .. } => {
+                Some("download it with another tool and give the local directory")
+            }
+            SourceError::Open { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                Some("check the spelling; a hub repository is written `hf:org/name`")
+            }
+            _ => None,
+        }
+    }
+}

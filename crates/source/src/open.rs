@@ -1,0 +1,319 @@
+//! Opens a model: finds its files, reads their inventories, checks them against each other.
+
+use crate::directory::{Directory, Layout};
+use crate::weights::CheckpointWeights;
+use crate::{Backend, FileBytes, SourceError};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use stemmata_formats::{
+    Detected, Limits, Parsed, ReadAt, detect, parse, parse_card, parse_config, parse_shard_map,
+    parse_tokenizer,
+};
+use stemmata_model::{Checkpoint, Config, Container, FileEntry, Hazard, Level, ModelRef, Tensor, printable};
+
+/// How to open.
+#[derive(Clone, Debug, Default)]
+pub struct OpenOptions {
+    /// How bytes are fetched.
+    pub backend: Backend,
+    /// Bounds on hostile input.
+    pub limits: Limits,
+}
+
+/// An open model.
+pub struct Opened {
+    /// Inventory, configuration, claims.
+    pub checkpoint: Checkpoint,
+    /// Its numbers.
+    pub weights: CheckpointWeights,
+    /// Dangerous or odd things seen on the way, sorted.
+    pub hazards: Vec<Hazard>,
+}
+
+/// Opens the model that `reference` names. Reads headers and side files only.
+pub fn open(reference: &ModelRef, options: &OpenOptions) -> Result<Opened, SourceError> {
+    let unsupported =
+        |reason| Err(SourceError::Unsupported { reference: printable(&reference.to_string()), reason });
+    match reference {
+        ModelRef::Path(path) => {
+            let metadata = std::fs::metadata(path).map_err(|source| SourceError::Open {
+                path: printable(&path.display().to_string()),
+                reason: crate::file::plain(&source),
+                source,
+            })?;
+            if metadata.is_dir() { open_directory(path, options) } else { open_file(path, options) }
+        }
+        ModelRef::Hub { .. } => unsupported("this build reads local files only"),
+        _ => unsupported("this build reads local files only"),
+    }
+}
+
+/// The first `len` bytes of a regular file (fewer if it is shorter). For telling a saved sketch from weights.
+pub fn read_prefix(path: &Path, len: usize) -> Result<Vec<u8>, SourceError> {
+    let file = FileBytes::open(path, Backend::Read)?;
+    read_bytes(&file, path, file.len().min(len as u64))
+}
+
+/// A whole regular file of at most `limit` bytes.
+pub fn read_whole(path: &Path, limit: u64) -> Result<Vec<u8>, SourceError> {
+    let file = FileBytes::open(path, Backend::Read)?;
+    if file.len() > limit {
+        let path = printable(&path.display().to_string());
+        return Err(SourceError::Limit { path, what: "the size in bytes", limit });
+    }
+    read_bytes(&file, path, file.len())
+}
+
+fn read_bytes(file: &FileBytes, path: &Path, len: u64) -> Result<Vec<u8>, SourceError> {
+    let mut bytes = vec![0; len as usize];
+    file.read_exact_at(0, &mut bytes).map_err(|source| SourceError::Open {
+        path: printable(&path.display().to_string()),
+        reason: crate::file::plain(&source),
+        source,
+    })?;
+    Ok(bytes)
+}
+
+/// Size caps of side files.
+const CONFIG_BYTES: u64 = 16 << 20;
+const TOKENIZER_BYTES: u64 = 64 << 20;
+const CARD_BYTES: u64 = 4 << 20;
+const SHARD_MAP_BYTES: u64 = 64 << 20;
+const SHARDS: u64 = 10_000;
+
+fn open_file(path: &Path, options: &OpenOptions) -> Result<Opened, SourceError> {
+    let name = path.file_name().map_or_else(|| "model".into(), |n| printable(&n.to_string_lossy()));
+    let mut assembly = Assembly::new(options);
+    assembly.add(path.to_owned(), name)?;
+    // A config beside a single file describes it; GGUF describes itself.
+    let parent = path.parent().map(|p| if p.as_os_str().is_empty() { Path::new(".") } else { p });
+    if assembly.container != Some(Container::Gguf)
+        && let Some(directory) = parent.and_then(|p| Directory::open(p).ok())
+    {
+        assembly.side_files(&directory)?;
+    }
+    Ok(assembly.finish())
+}
+
+fn open_directory(path: &Path, options: &OpenOptions) -> Result<Opened, SourceError> {
+    let directory = Directory::open(path)?;
+    let mut assembly = Assembly::new(options);
+    let mut mapped = None;
+    let names = match directory.layout() {
+        Layout::Nothing => {
+            return Err(SourceError::NoWeights { path: printable(&path.display().to_string()) });
+        }
+        Layout::Choice(names) => {
+            let shown: Vec<String> = names.iter().take(4).map(|n| printable(n)).collect();
+            return Err(SourceError::Unsupported {
+                reference: format!("{} ({})", printable(&path.display().to_string()), shown.join(", ")),
+                reason: "it holds several whole models; name one file",
+            });
+        }
+        Layout::Files(names) => names,
+        Layout::Sharded { map, extension } => {
+            let bytes = read_side(&directory, &map, SHARD_MAP_BYTES)?
+                .ok_or_else(|| SourceError::MissingShard { file: printable(&map) })?;
+            let (shard_map, hazards) = parse_shard_map(&bytes, &printable(&map), extension, &options.limits)?;
+            assembly.hazards.extend(hazards);
+            let mut names: Vec<String> = shard_map.entries.values().cloned().collect();
+            names.sort();
+            names.dedup();
+            mapped = Some(shard_map);
+            names
+        }
+    };
+    if names.len() as u64 > SHARDS {
+        let path = printable(&path.display().to_string());
+        return Err(SourceError::Limit { path, what: "the number of shards", limit: SHARDS });
+    }
+    for name in &names {
+        let path =
+            directory.resolve(name)?.ok_or_else(|| SourceError::MissingShard { file: printable(name) })?;
+        assembly.add(path, name.clone())?;
+    }
+    if let Some(map) = mapped {
+        assembly.check_shard_map(&map.entries);
+    }
+    assembly.side_files(&directory)?;
+    assembly.hazards.extend(directory.hazards());
+    Ok(assembly.finish())
+}
+
+/// The bytes of a side file, capped; `None` when it is not there.
+fn read_side(directory: &Directory, name: &str, limit: u64) -> Result<Option<Vec<u8>>, SourceError> {
+    if directory.names.binary_search_by(|n| n.as_str().cmp(name)).is_err() {
+        return Ok(None);
+    }
+    let Some(path) = directory.resolve(name)? else { return Ok(None) };
+    read_whole(&path, limit).map(Some)
+}
+
+/// A checkpoint being put together from files.
+struct Assembly<'a> {
+    options: &'a OpenOptions,
+    container: Option<Container>,
+    files: Vec<FileBytes>,
+    names: Vec<String>,
+    tensors: BTreeMap<String, Tensor>,
+    parsed: Option<Parsed>,
+    config: Config,
+    declared: stemmata_model::Declared,
+    tokenizer: Option<stemmata_model::Tokenizer>,
+    hazards: Vec<Hazard>,
+}
+
+impl<'a> Assembly<'a> {
+    fn new(options: &'a OpenOptions) -> Assembly<'a> {
+        Assembly {
+            options,
+            container: None,
+            files: Vec::new(),
+            names: Vec::new(),
+            tensors: BTreeMap::new(),
+            parsed: None,
+            config: Config::default(),
+            declared: Default::default(),
+            tokenizer: None,
+            hazards: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, path: PathBuf, name: String) -> Result<(), SourceError> {
+        let file = FileBytes::open(&path, self.options.backend)?;
+        let shown = printable(&name);
+        let index = self.files.len() as u32;
+        let mut parsed = parse(&file, &shown, index, &self.options.limits)?;
+        self.check_extension(&file, &shown)?;
+        for tensor in std::mem::take(&mut parsed.tensors) {
+            if let Some(other) = self.tensors.get(&tensor.name) {
+                return Err(SourceError::TensorTwice {
+                    tensor: printable(&tensor.name),
+                    first: self.names[other.storage.file as usize].clone(),
+                    second: shown,
+                });
+            }
+            self.tensors.insert(tensor.name.clone(), tensor);
+        }
+        self.hazards.append(&mut parsed.hazards);
+        self.container.get_or_insert(parsed.container);
+        if self.parsed.is_none() {
+            self.config = std::mem::take(&mut parsed.config);
+            self.declared = std::mem::take(&mut parsed.declared);
+            self.tokenizer = parsed.tokenizer.take();
+            self.parsed = Some(parsed);
+        }
+        self.files.push(file);
+        self.names.push(shown);
+        Ok(())
+    }
+
+    fn check_extension(&mut self, file: &FileBytes, name: &str) -> Result<(), SourceError> {
+        let expected: &[&str] = match detect(file)? {
+            Detected::Safetensors => &["safetensors"],
+            Detected::Gguf => &["gguf"],
+            Detected::TorchZip | Detected::TorchLegacy => &["bin", "pt", "pth", "ckpt", "pkl", "model"],
+            _ => &[],
+        };
+        let extension = Path::new(name).extension().map(|e| e.to_string_lossy().to_lowercase());
+        // Blobs of hub caches have no extension; that is no lie.
+        if let Some(extension) = extension.filter(|e| e.len() <= 12 && !expected.contains(&e.as_str())) {
+            self.hazards.push(Hazard {
+                code: "extension-lies",
+                level: Level::Warning,
+                subject: name.to_owned(),
+                message: format!(
+                    "the name ends in `.{extension}`, the content is {}",
+                    expected.first().unwrap_or(&"something else")
+                ),
+            });
+        }
+        Ok(())
+    }
+
+    fn check_shard_map(&mut self, entries: &BTreeMap<String, String>) {
+        let mut warn = |code, subject: &str, message: String| {
+            self.hazards.push(Hazard { code, level: Level::Warning, subject: printable(subject), message });
+        };
+        for (tensor, file) in entries {
+            match self.tensors.get(tensor) {
+                None => warn(
+                    "missing-tensor",
+                    tensor,
+                    format!("the shard map places it in `{}`, where it is not", printable(file)),
+                ),
+                Some(found) if self.names[found.storage.file as usize] != printable(file) => {
+                    let actual = &self.names[found.storage.file as usize];
+                    warn(
+                        "misplaced-tensor",
+                        tensor,
+                        format!("the shard map places it in `{}`, it is in `{actual}`", printable(file)),
+                    );
+                }
+                Some(_) => {}
+            }
+        }
+        for tensor in self.tensors.keys().filter(|t| !entries.contains_key(*t)) {
+            warn(
+                "ghost-tensor",
+                tensor,
+                "it is in a shard but not in the shard map; loaders differ on it".to_owned(),
+            );
+        }
+    }
+
+    fn side_files(&mut self, directory: &Directory) -> Result<(), SourceError> {
+        if let Some(bytes) = read_side(directory, "config.json", CONFIG_BYTES)? {
+            let (config, hazards) = parse_config(&bytes, "config.json")?;
+            self.hazards.extend(hazards);
+            if self.config.entries.is_empty() {
+                self.config = config;
+            }
+        }
+        if self.tokenizer.is_none()
+            && let Some(bytes) = read_side(directory, "tokenizer.json", TOKENIZER_BYTES)?
+        {
+            match parse_tokenizer(&bytes, "tokenizer.json") {
+                Ok(tokenizer) => self.tokenizer = Some(tokenizer),
+                Err(error) => self.hazards.push(Hazard {
+                    code: "tokenizer-unreadable",
+                    level: Level::Note,
+                    subject: "tokenizer.json".to_owned(),
+                    message: error.to_string(),
+                }),
+            }
+        }
+        if let Some(bytes) = read_side(directory, "README.md", CARD_BYTES)? {
+            let card = parse_card(&bytes);
+            if self.declared.base_model.is_empty() {
+                self.declared.base_model = card.base_model;
+                self.declared.base_model_relation = card.base_model_relation;
+            }
+            self.declared.license = self.declared.license.take().or(card.license);
+            self.declared.name = self.declared.name.take().or(card.name);
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Opened {
+        self.hazards.sort();
+        self.hazards.dedup();
+        let tensors: Vec<Tensor> = self.tensors.into_values().collect();
+        let files = self
+            .names
+            .iter()
+            .zip(&self.files)
+            .map(|(name, f)| FileEntry { name: name.clone(), len: f.len() });
+        let checkpoint = Checkpoint {
+            container: self.container.expect("at least one file was parsed"),
+            files: files.collect(),
+            tensors: tensors.clone(),
+            config: self.config,
+            declared: self.declared,
+            tokenizer: self.tokenizer,
+        };
+        let weights =
+            CheckpointWeights { tensors, files: self.files, names: self.names, read: Default::default() };
+        Opened { checkpoint, weights, hazards: self.hazards }
+    }
+}
