@@ -9,6 +9,21 @@ pub fn fixed_points(k: u64) -> f64 {
     if k < 2 { 0.0 } else { -ln_gamma(k as f64 + 1.0) / std::f64::consts::LN_10 }
 }
 
+/// log10 of a bound on `P(K_1 + … + K_L ≥ k)` for fixed points in `sets` pairs of sets whose labels are permuted
+/// independently. Each count has factorial moments `E[C(K, j)] ≤ 1/j!`, hence `E[(1+t)^K] ≤ e^t`; the product over sets and
+/// Markov's inequality at `t = k/L − 1` give `e^(k−L)·(L/k)^k`. For one set use [`fixed_points`], which is sharper.
+pub fn fixed_points_pooled(k: u64, sets: u64) -> f64 {
+    match sets {
+        0 => 0.0,
+        1 => fixed_points(k),
+        _ if k <= sets => 0.0,
+        _ => {
+            let (k, sets) = (k as f64, sets as f64);
+            ((k - sets - k * (k / sets).ln()) / std::f64::consts::LN_10).min(0.0)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -40,6 +55,28 @@ mod tests {
         for (k, &hit) in hits.iter().enumerate().skip(2) {
             let bound = 10f64.powf(fixed_points(k as u64)) * f64::from(draws);
             // Five standard deviations above the bound.
+            assert!(f64::from(hit) <= bound + 5.0 * bound.sqrt(), "k = {k}: {hit} > {bound}");
+        }
+    }
+
+    #[test]
+    fn pooled_bound_holds_under_random_relabelling() {
+        let (h, sets, draws) = (12_usize, 6, 20_000);
+        let mut random = SplitMix64::new(8);
+        let mut hits = [0_u32; 16];
+        for _ in 0..draws {
+            let mut total = 0;
+            for _ in 0..sets {
+                let mut label: Vec<usize> = (0..h).collect();
+                random.shuffle(&mut label);
+                total += (0..h).filter(|&i| label[i] == i).count();
+            }
+            for (k, hit) in hits.iter_mut().enumerate() {
+                *hit += u32::from(total >= k);
+            }
+        }
+        for (k, &hit) in hits.iter().enumerate() {
+            let bound = 10f64.powf(fixed_points_pooled(k as u64, sets)) * f64::from(draws);
             assert!(f64::from(hit) <= bound + 5.0 * bound.sqrt(), "k = {k}: {hit} > {bound}");
         }
     }

@@ -15,7 +15,7 @@ mod sign_flip;
 mod sum;
 
 pub use correction::{bonferroni, holm};
-pub use fixed_points::fixed_points;
+pub use fixed_points::{fixed_points, fixed_points_pooled};
 pub use gaussian::{normal_log10_two_sided, normal_quantile};
 pub use interval::{Interval, binomial_interval, ratio_interval};
 pub use kolmogorov::{KolmogorovSmirnov, kolmogorov_smirnov_normal};

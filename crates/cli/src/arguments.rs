@@ -1,0 +1,195 @@
+//! What can be asked. Help, completions and the man page are projections of these definitions.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  stemmata compare ./suspect ./original
+  stemmata compare ./suspect ./original --format html -o report.html
+  stemmata inspect model.gguf
+
+Exit codes:
+  0  done
+  1  dependence was found (only with compare --exit-code)
+  2  it could not be done: bad arguments, unreadable input, interrupted
+  3  inconclusive: nothing comparable, or too little power";
+
+const COMPARE_EXAMPLES: &str = "\
+Examples:
+  stemmata compare ./suspect ./original
+  stemmata compare suspect.gguf ./original --json | jq .verdict
+  stemmata compare ./suspect original.sketch --exit-code -qq";
+
+const INSPECT_EXAMPLES: &str = "\
+Examples:
+  stemmata inspect ./model
+  stemmata inspect ./model --digests
+  stemmata inspect pytorch_model.bin --json | jq .findings";
+
+const DIFF_EXAMPLES: &str = "\
+Examples:
+  stemmata diff ./fine-tune ./base
+  stemmata diff ./fine-tune ./base --stat
+  stemmata diff ./fine-tune ./base --format tsv > changes.tsv";
+
+const SKETCH_EXAMPLES: &str = "\
+Examples:
+  stemmata sketch ./original -o original.sketch
+  stemmata compare ./suspect original.sketch
+  stemmata sketch ./original -o - | sha256sum";
+
+/// Tells, with defensible statistics, where an open-weight model comes from.
+///
+/// Opens checkpoints without executing anything and works offline.
+#[derive(Debug, Parser)]
+#[command(name = "stemmata", version, after_long_help = EXAMPLES, max_term_width = 110)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+    /// Options of every verb.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Options of every verb.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Common options")]
+pub struct Common {
+    /// How to show the result: human on a terminal, tsv when piped.
+    #[arg(long, global = true, value_name = "FORMAT")]
+    pub format: Option<FormatName>,
+    /// The same as --format json.
+    #[arg(long, global = true, conflicts_with = "format")]
+    pub json: bool,
+    /// Write the result to a file (complete or not at all); `-` is standard output.
+    #[arg(short, long, global = true, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// When to colour.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorWhen,
+    /// Less on standard error: -q no progress and notes, -qq nothing at all and no result either, only the exit code.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub quiet: u8,
+    /// Worker threads; 0 means one per processor. The result does not depend on it.
+    #[arg(long, global = true, value_name = "N", default_value_t = 0)]
+    pub threads: usize,
+    /// Map files instead of reading them: faster from the page cache, but a file that shrinks ends the process.
+    #[arg(long, global = true)]
+    pub mmap: bool,
+    /// Hash every file with SHA-256, whatever its size (small checkpoints are always hashed).
+    #[arg(long, global = true)]
+    pub digests: bool,
+    /// Never touch the network. This build has no network code; the flag states the intent.
+    #[arg(long, global = true)]
+    pub offline: bool,
+    /// Add wall-clock time and peak memory to JSON; without it the same inputs give the same bytes.
+    #[arg(long, global = true)]
+    pub timing: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Say whether CANDIDATE depends on REFERENCE, where, how and how sure.
+    #[command(after_long_help = COMPARE_EXAMPLES)]
+    Compare {
+        /// The model in question: a directory, a weight file or a sketch.
+        candidate: String,
+        /// The model it may come from.
+        reference: String,
+        /// Family-wise level of the whole comparison.
+        #[arg(long, value_name = "P", default_value_t = 1e-3, value_parser = level)]
+        alpha: f64,
+        /// Exit with 1 when dependence was found.
+        #[arg(long)]
+        exit_code: bool,
+    },
+    /// Show what is in MODEL, what it claims and what is dangerous about it.
+    #[command(after_long_help = INSPECT_EXAMPLES)]
+    Inspect {
+        /// A directory or a weight file.
+        model: String,
+    },
+    /// Compare two checkpoints tensor by tensor.
+    #[command(after_long_help = DIFF_EXAMPLES)]
+    Diff {
+        /// The newer model.
+        candidate: String,
+        /// The older model.
+        reference: String,
+        /// Totals only.
+        #[arg(long)]
+        stat: bool,
+    },
+    /// Write the summary of MODEL that `compare` accepts in its place.
+    #[command(after_long_help = SKETCH_EXAMPLES)]
+    Sketch {
+        /// A directory or a weight file.
+        model: String,
+        /// Seed of the projections; sketches compare only under the same seed.
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        seed: u64,
+    },
+    /// Explain the code of a finding.
+    Explain {
+        /// Kebab-case, for instance `undeclared-base`.
+        code: String,
+    },
+    /// Write a completion script for SHELL.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual page (roff).
+    Man,
+}
+
+/// How to show a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs)]
+pub enum FormatName {
+    Human,
+    Tsv,
+    Json,
+    Html,
+}
+
+/// When to colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ColorWhen {
+    /// On a terminal, unless NO_COLOR is set or TERM is dumb.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+fn level(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(p) if p > 0.0 && p < 1.0 => Ok(p),
+        _ => Err("a level lies between 0 and 1, for instance 0.001".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn definitions_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_on_models_ends_its_help_with_examples() {
+        for verb in ["compare", "inspect", "diff", "sketch"] {
+            let mut command = Arguments::command();
+            let help = command.find_subcommand_mut(verb).unwrap().render_long_help().to_string();
+            assert_eq!(help.lines().filter(|l| l.trim_start().starts_with("stemmata ")).count(), 3, "{verb}");
+        }
+    }
+}
