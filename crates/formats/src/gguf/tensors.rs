@@ -184,6 +184,11 @@ fn place(
         end = end.max(offset + tensor.storage.len);
     }
     let padded = end.next_multiple_of(section.alignment);
+    if !described.is_empty() && source.len < padded {
+        hazards.file("missing-padding", Level::Note, || {
+            format!("the file ends at {} without the padding up to {padded}", source.len)
+        });
+    }
     if !described.is_empty() && source.len > padded {
         hazards.file("trailing-bytes", Level::Warning, || {
             format!("bytes {padded}..{} behind the last tensor belong to no tensor", source.len)

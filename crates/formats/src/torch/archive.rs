@@ -70,6 +70,11 @@ pub(super) fn read(
         context.storages.insert(key.to_owned(), Place { offset: entry.data, len: entry.size });
     }
     let outcome = machine::run(&bytes, pickle.data, limits);
+    if outcome.root.is_ok() && outcome.end < bytes.len() {
+        hazards.part("pickle-trailing", Level::Warning, &pickle.name, || {
+            format!("{} bytes stand behind the end of the pickle", bytes.len() - outcome.end)
+        });
+    }
     if let Some(entry) = packed {
         outcome.report(hazards);
         return Err(compressed(source, entry));

@@ -33,8 +33,13 @@ pub(super) fn tensors(
         if let [first, second, ..] = names.as_slice() {
             hazards.part("shared-storage", Level::Note, first, || {
                 let (key, second) = (printable(key), printable(second));
-                let others = names.len() - 2;
-                format!("shares storage `{key}` with `{second}` and {others} more: tied weights, or a window")
+                let others = match names.len() - 2 {
+                    0 => String::new(),
+                    others => format!(" and {others} more"),
+                };
+                format!(
+                    "shares storage `{key}` with `{second}`{others}: tied weights, or windows into one array"
+                )
             });
         }
     }

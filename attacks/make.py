@@ -1,0 +1,425 @@
+#!/usr/bin/env python3
+"""Writes hostile files, one per refusal or hazard, and the table EXPECT.tsv of what a reader must say to each.
+
+Plain Python, no libraries: what a library would refuse to write is the point. Huge things are only claimed, never
+written. Expected outcomes: `error:` and a part of the message, or `hazard:` and a code.
+"""
+
+import pathlib
+import struct
+import zlib
+
+HERE = pathlib.Path(__file__).parent
+table = []
+
+
+def attack(path, content, sentence, expected):
+    target = HERE / path
+    target.parent.mkdir(exist_ok=True)
+    target.write_bytes(content)
+    table.append((path, sentence, expected))
+
+
+# --- safetensors ---------------------------------------------------------------------------------------------------
+
+
+def st(header, data=b"", length=None):
+    header = header if isinstance(header, bytes) else header.encode()
+    return struct.pack("<Q", len(header) if length is None else length) + header + data
+
+
+def entry(name, dtype, shape, begin, end, extra=""):
+    return f'"{name}":{{"dtype":"{dtype}","shape":{shape},"data_offsets":[{begin},{end}]{extra}}}'
+
+
+def safetensors(name, content, sentence, expected):
+    attack(f"safetensors/{name}.safetensors", content, sentence, expected)
+
+
+def make_safetensors():
+    one = "{" + entry("a", "U8", [4], 0, 4) + "}"
+    safetensors("empty", b"", "a file without bytes", "error:empty file")
+    safetensors("length-only", struct.pack("<Q", 0), "a header length of zero and nothing else", "error:not a checkpoint")
+    safetensors("length-zero", st("{}", length=0), "a header length of zero before a header", "error:expected an object")
+    safetensors("length-short", st(one, b"\0" * 4, length=7), "a header length that cuts the header", "error:JSON")
+    safetensors("length-max", st(one, length=2**63), "a header length of 2^63", "error:the limit is 33554432")
+    safetensors("length-minus-one", st(one, length=2**64 - 1), "a header length of 2^64 - 1", "error:the limit is")
+    safetensors("length-past-end", st(one, length=4096), "a header length beyond the file", "error:the header claims bytes")
+    safetensors("truncated-data", st("{" + entry("model.layers.4.mlp.up_proj.weight", "F32", [64, 64], 0, 16384) + "}", b"\0" * 64),
+                "a tensor that ends behind the file", "error:the file ends at")
+    safetensors("reversed-offsets", st("{" + entry("a", "U8", [4], 4, 0) + "}", b"\0" * 4), "offsets that run backwards", "error:backwards")
+    safetensors("negative-offset", st("{" + entry("a", "U8", [4], -4, 0) + "}", b"\0" * 4), "a negative offset", "error:non-negative")
+    safetensors("float-offset", st("{" + entry("a", "U8", [4], 0, "4.0") + "}", b"\0" * 4), "an offset with a fraction", "error:non-negative")
+    safetensors("huge-offset", st("{" + entry("a", "U8", [4], 0, "1e300") + "}", b"\0" * 4), "an offset of 1e300", "error:non-negative")
+    safetensors("offset-wrap", st("{" + entry("a", "U8", [4], 2**64 - 4, 2**64 - 1) + "}", b"\0" * 4),
+                "offsets that wrap when the data section's start is added", "error:the file ends at")
+    safetensors("overlap", st("{" + entry("a", "U8", [4], 0, 4) + "," + entry("b", "U8", [4], 2, 6) + "}", b"\0" * 6),
+                "two tensors that share bytes", "error:overlaps")
+    safetensors("same-bytes", st("{" + entry("a", "U8", [4], 0, 4) + "," + entry("b", "U8", [4], 0, 4) + "}", b"\0" * 4),
+                "two tensors over the same bytes", "error:overlaps")
+    safetensors("hole", st("{" + entry("a", "U8", [2], 0, 2) + "," + entry("b", "U8", [2], 4, 6) + "}", b"\0" * 6),
+                "bytes between tensors where something may hide", "error:hole")
+    safetensors("trailing", st(one, b"\0" * 4 + b"cos\nsystem\n."), "a pickle behind the last tensor", "error:behind the last tensor")
+    safetensors("duplicate-name", st("{" + entry("a", "U8", [4], 0, 4) + "," + entry("a", "F32", [1], 4, 8) + "}", b"\0" * 8),
+                "one name twice: loaders take the last entry, scanners the first", "error:occurs twice")
+    safetensors("duplicate-field", st("{" + entry("a", "U8", [4], 0, 4, ',"dtype":"F32"') + "}", b"\0" * 4),
+                "one field of an entry twice", "error:occurs twice")
+    safetensors("shape-lies", st("{" + entry("a", "F32", [4], 0, 4) + "}", b"\0" * 4), "a shape that needs more bytes than the offsets span", "error:need 16 bytes")
+    safetensors("shape-overflow", st("{" + entry("a", "F32", [2**32, 2**32, 2], 0, 4) + "}", b"\0" * 4), "a shape whose product overflows to zero", "error:overflows")
+    safetensors("zero-times-huge", st("{" + entry("a", "F32", [0, 2**62], 0, 0) + "}"), "a zero extent beside a huge one", "error:overflows")
+    safetensors("empty-but-huge", st("{" + entry("a", "U8", [0, 2**40], 0, 0) + "}"), "an empty tensor with an absurd extent", "hazard:absurd-shape")
+    safetensors("rank-1000", st("{" + entry("a", "U8", [1] * 1000, 0, 1) + "}", b"\0"), "a tensor of a thousand dimensions", "error:rank")
+    safetensors("long-name", st("{" + entry("a" * 600, "U8", [1], 0, 1) + "}", b"\0"), "a name of 600 bytes", "error:name length")
+    safetensors("control-name", st("{" + entry("a\\u001b[2J\\u0000", "U8", [1], 0, 1) + "}", b"\0"), "a name that clears a terminal", "hazard:odd-name")
+    safetensors("path-name", st("{" + entry("../../etc/x", "U8", [1], 0, 1) + "}", b"\0"), "a name that is a path", "hazard:odd-name")
+    safetensors("unknown-dtype", st("{" + entry("a", "Q4_X", [1], 0, 4) + "}", b"\0" * 4), "a dtype that nobody knows", "hazard:unknown-dtype")
+    safetensors("f4-odd", st("{" + entry("a", "F4", [3], 0, 2) + "}", b"\0" * 2), "three four-bit elements", "error:byte boundary")
+    safetensors("f6-odd", st("{" + entry("a", "F6_E2M3", [3], 0, 3) + "}", b"\0" * 3), "three six-bit elements", "error:byte boundary")
+    safetensors("unknown-field", st("{" + entry("a", "U8", [1], 0, 1, ',"exec":"rm"') + "}", b"\0"), "a field that the format does not define", "hazard:unknown-field")
+    safetensors("blanks-first", st("  " + one, b"\0" * 4), "blanks before the header", "hazard:header-padding")
+    safetensors("array-root", st("[]"), "a header that is a list", "error:expected an object")
+    safetensors("deep-json", st('{"a":' * 2000), "a header that nests 2000 deep", "error:too deeply")
+    safetensors("not-utf8", st(b'{"\xff\xfe":1}'), "a header that is not UTF-8", "error:not UTF-8")
+    safetensors("lone-surrogate", st("{" + entry("\\ud800", "U8", [1], 0, 1) + "}", b"\0"), "half a character as a name", "error:surrogate")
+    safetensors("metadata-number", st('{"__metadata__":{"a":1}}'), "metadata that is not text", "error:expected a string")
+    safetensors("metadata-twice", st('{"__metadata__":{},"__metadata__":{}}'), "metadata twice", "error:occurs twice")
+    bomb = ",".join(entry(f"{i}", "U8", [0], 0, 0) for i in range(900))
+    safetensors("empty-tensors", st("{" + bomb + "," + entry("0", "U8", [0], 0, 0) + "}"), "hundreds of empty tensors, one of them twice", "error:occurs twice")
+    safetensors("polyglot-zip", st("{" + entry("a", "U8", [22], 0, 22) + "}", b"PK\x05\x06" + b"\0" * 18), "a file that is a zip archive as well", "hazard:polyglot")
+    safetensors("nan-shape", st('{"a":{"dtype":"U8","shape":[NaN],"data_offsets":[0,0]}}'), "an extent that is not a number", "error:non-negative")
+
+
+# --- GGUF ----------------------------------------------------------------------------------------------------------
+
+
+def text(value):
+    value = value if isinstance(value, bytes) else value.encode()
+    return struct.pack("<Q", len(value)) + value
+
+
+def kv(key, kind, value):
+    return text(key) + struct.pack("<I", kind) + value
+
+
+def u32(key, value):
+    return kv(key, 4, struct.pack("<I", value))
+
+
+def string(key, value):
+    return kv(key, 8, text(value))
+
+
+def info(name, extents, kind, offset):
+    return text(name) + struct.pack("<I", len(extents)) + struct.pack(f"<{len(extents)}Q", *extents) + struct.pack("<iQ", kind, offset)
+
+
+def gg(keys=(), tensors=(), data=b"", version=3, n_keys=None, n_tensors=None, align=32):
+    head = b"GGUF" + struct.pack("<IQQ", version, len(tensors) if n_tensors is None else n_tensors, len(keys) if n_keys is None else n_keys)
+    head += b"".join(keys) + b"".join(tensors)
+    if data:
+        head += b"\0" * (-len(head) % align)
+    return head + data
+
+
+def gguf(name, content, sentence, expected):
+    attack(f"gguf/{name}.gguf", content, sentence, expected)
+
+
+def make_gguf():
+    f32 = info("a", [8], 0, 0)
+    data = b"\0" * 32
+    gguf("magic-only", b"GGUF", "four bytes", "error:the version claims bytes")
+    gguf("version-0", gg(version=0), "version 0", "error:version 0")
+    gguf("version-1", gg(version=1), "version 1, with narrower lengths", "error:version 1")
+    gguf("version-4", gg(version=4), "a version of the future", "error:version 4")
+    gguf("big-endian", gg(version=3 << 24), "a byte-swapped file", "error:big-endian")
+    gguf("tensors-2-63", gg(n_tensors=2**63), "2^63 tensors", "error:the number of tensors")
+    gguf("keys-minus-one", gg(n_keys=2**64 - 1), "minus one keys", "error:the number of keys")
+    gguf("keys-absent", gg(n_keys=1000), "a thousand keys in a file of 24 bytes", "error:a section of 1000 keys")
+    gguf("tensors-absent", gg(n_tensors=1000), "a thousand tensors in a file of 24 bytes", "error:a section of 1000 tensor")
+    gguf("key-length", gg([struct.pack("<Q", 2**64 - 1) + b"x" * 20]), "a key of 2^64 - 1 bytes", "error:a key claims bytes")
+    gguf("text-length", gg([kv("a", 8, struct.pack("<Q", 2**62) + b"x" * 20)]), "a text of 2^62 bytes", "error:key `a` claims bytes")
+    gguf("array-count", gg([kv("a", 9, struct.pack("<IQ", 0, 2**60))]), "a list of 2^60 bytes", "error:key `a` claims bytes")
+    gguf("array-wrap", gg([kv("a", 9, struct.pack("<IQ", 10, 2**61 + 1))]), "a list whose size wraps to eight bytes", "error:key `a` claims bytes")
+    gguf("array-texts", gg([kv("a", 9, struct.pack("<IQ", 8, 2**30))]), "2^30 empty texts", "error:key `a` claims bytes")
+    gguf("array-nested", gg([kv("a", 9, struct.pack("<IQ", 9, 1) + struct.pack("<IQ", 0, 1) + b"\0")]), "a list of lists", "error:arrays of arrays")
+    gguf("value-type", gg([kv("a", 99, b"\0" * 8)]), "a value type that nobody knows", "error:value type 99")
+    gguf("token-count", gg([string("tokenizer.ggml.model", "x"), kv("tokenizer.ggml.tokens", 9, struct.pack("<IQ", 8, 2**31))]),
+         "2^31 tokens", "error:claims bytes")
+    gguf("duplicate-key", gg([u32("a", 1), u32("a", 2)]), "one key twice", "error:occurs twice")
+    gguf("odd-key", gg([u32(b"a\xff\0b", 1)]), "a key that is not UTF-8", "hazard:odd-key")
+    gguf("duplicate-tensor", gg([], [f32, info("a", [8], 0, 32)], data * 2), "one tensor name twice", "error:occurs twice")
+    gguf("rank-5", gg([], [info("a", [1] * 5, 0, 0)], data), "five dimensions", "error:rank")
+    gguf("rank-huge", gg([], [text("a") + struct.pack("<I", 2**32 - 1) + b"\0" * 64], data), "2^32 - 1 dimensions", "error:rank")
+    gguf("extent-wrap", gg([], [info("a", [2**42 + 1, 2**22, 1, 1], 0, 0)], data), "extents whose product wraps to a small number", "error:overflows")
+    gguf("extent-max", gg([], [info("a", [2**63 - 1, 2, 1, 1], 0, 0)], data), "an extent of 2^63 - 1", "error:overflows")
+    gguf("extent-zero", gg([], [info("a", [0, 2**62, 2**62], 0, 0)], data), "a zero extent that hides an overflow", "error:overflows")
+    gguf("bytes-overflow", gg([], [info("a", [2**61 + 2], 28, 0)], data), "a size in bytes that wraps", "error:overflows")
+    gguf("type-withdrawn", gg([], [info("a", [32], 4, 0)], data), "a withdrawn tensor type", "hazard:unknown-type")
+    gguf("type-fork", gg([], [info("a", [32], 137, 0)], data), "a tensor type of a fork", "hazard:unknown-type")
+    gguf("type-negative", gg([], [info("a", [32], -1, 0)], data), "tensor type -1", "hazard:unknown-type")
+    gguf("row-not-block", gg([], [info("a", [33], 8, 0)], data * 2), "a row that is no whole number of blocks", "error:whole blocks")
+    gguf("alignment-0", gg([u32("general.alignment", 0)], [f32], data), "an alignment of zero", "error:power of two")
+    gguf("alignment-3", gg([u32("general.alignment", 3)], [f32], data), "an alignment of three", "error:power of two")
+    gguf("alignment-2-31", gg([u32("general.alignment", 2**31)], [f32], data), "an alignment of 2^31", "error:power of two")
+    gguf("alignment-text", gg([string("general.alignment", "32")], [f32], data), "an alignment in words", "error:32-bit unsigned")
+    gguf("offset-past-end", gg([], [info("a", [8], 0, 4096)], data), "a tensor behind the end of the file", "error:the file ends at")
+    gguf("offset-max", gg([], [info("a", [8], 0, 2**64 - 32)], data), "an offset that wraps", "error:the file ends at")
+    gguf("offset-unaligned", gg([], [info("a", [7], 0, 4)], data), "an offset that is not aligned", "error:not a multiple")
+    gguf("overlap", gg([], [info("a", [16], 0, 0), info("b", [8], 0, 32)], data * 2), "two tensors that share bytes", "error:overlaps")
+    gguf("descending", gg([], [info("b", [8], 0, 32), info("a", [8], 0, 0)], data * 2), "tensors against the order of their bytes", "hazard:offset-order")
+    gguf("gap", gg([], [info("a", [8], 0, 64)], data * 3), "a gap in which something may hide", "hazard:offset-gap")
+    gguf("trailing", gg([], [f32], data + b"cos\nsystem\n." * 4), "a pickle behind the last tensor", "hazard:trailing-bytes")
+    gguf("bleeding", gg([], [info("a", [2**20], 0, 0)], data), "a megabyte tensor in a file of bytes (CVE-2026-7482)", "error:the file ends at")
+    gguf("name-length", gg([], [struct.pack("<Q", 2**40) + b"\0" * 64]), "a tensor name of 2^40 bytes", "error:a tensor name")
+    gguf("name-control", gg([], [info("a\x1b[2J", [8], 0, 0)], data), "a name that clears a terminal", "hazard:odd-name")
+    gguf("template", gg([string("tokenizer.chat_template", "{{ ''.__class__.__mro__[1].__subclasses__() }}")]), "a chat template that reaches for the interpreter (CVE-2024-34359)", "hazard:suspicious-chat-template")
+    gguf("template-import", gg([string("tokenizer.chat_template", "{% set x = cycler.x.os.popen('id') %}")]), "a chat template that opens a process", "hazard:suspicious-chat-template")
+    gguf("nvfp4-alone", gg([], [info("a.weight", [64], 40, 0)], b"\0" * 36), "an NVFP4 tensor without its scale", "hazard:missing-scale")
+    gguf("base-models", gg([kv("general.base_model.count", 11, struct.pack("<q", 2**62)), u32("general.alignment", 0)]), "2^62 base models", "error:power of two")
+
+
+# --- PyTorch -------------------------------------------------------------------------------------------------------
+
+
+def zipped(entries, comment=b"", prefix=b"", patch=None):
+    """A stored zip archive. `patch` may change (local header, central header) of an entry before they are written."""
+    body, central, count = prefix, b"", 0
+    for index, (name, content) in enumerate(entries):
+        raw = name if isinstance(name, bytes) else name.encode()
+        crc = zlib.crc32(content)
+        fields = dict(flags=0, method=0, crc=crc, packed=len(content), size=len(content), name=raw, offset=len(body) - len(prefix))
+        local, far = dict(fields), dict(fields)
+        if patch:
+            patch(index, local, far)
+        body += struct.pack("<IHHHHHIIIHH", 0x04034b50, 20, local["flags"], local["method"], 0, 0, local["crc"], local["packed"] & 0xffffffff, local["size"] & 0xffffffff, len(local["name"]), 0)
+        body += local["name"] + content
+        central += struct.pack("<IHHHHHHIIIHHHHHII", 0x02014b50, 20, 20, far["flags"], far["method"], 0, 0, far["crc"], far["packed"] & 0xffffffff, far["size"] & 0xffffffff, len(far["name"]), 0, 0, 0, 0, 0, far["offset"] & 0xffffffff)
+        central += far["name"]
+        count += 1
+    end = struct.pack("<IHHHHIIH", 0x06054b50, 0, 0, count, count, len(central), len(body) - len(prefix), len(comment))
+    return body + central + end + comment
+
+
+def archive(pickle, storages=(("0", b"\0" * 16),), more=(), **options):
+    entries = [("a/data.pkl", pickle), ("a/byteorder", b"little")]
+    entries += [(f"a/data/{key}", content) for key, content in storages]
+    return zipped(entries + list(more), **options)
+
+
+def word(value):
+    value = value.encode()
+    return b"X" + struct.pack("<I", len(value)) + value
+
+
+def number(value):
+    if 0 <= value < 256:
+        return b"K" + bytes([value])
+    if -2**31 <= value < 2**31:
+        return b"J" + struct.pack("<i", value)
+    raw = value.to_bytes(9, "little", signed=True)
+    return b"\x8a" + bytes([len(raw)]) + raw if not -2**63 <= value < 2**63 else b"\x8a\x08" + raw[:8]
+
+
+def numbers(values):
+    return b"(" + b"".join(number(v) for v in values) + b"t"
+
+
+def storage(key="0", count=4, kind="FloatStorage"):
+    return b"(" + word("storage") + b"ctorch\n" + kind.encode() + b"\n" + word(key) + word("cpu") + number(count) + b"tQ"
+
+
+def tensor(offset=0, size=(2, 2), stride=(2, 1), store=None):
+    body = (storage() if store is None else store) + number(offset) + numbers(size) + numbers(stride)
+    return b"ctorch._utils\n_rebuild_tensor_v2\n(" + body + b"\x89ccollections\nOrderedDict\n)RtR"
+
+
+def state(items):
+    return b"\x80\x02}(" + b"".join(word(name) + value for name, value in items) + b"u."
+
+
+OS = b"cposix\nsystem\n" + b"(" + word("id") + b"tR"
+
+
+def torch(name, content, sentence, expected):
+    attack(f"torch/{name}.pt", content, sentence, expected)
+
+
+def make_pickles():
+    good = tensor()
+    torch("system-head", archive(b"\x80\x02" + OS + b"0" + state([("w", good)])[2:]), "a call before the weights", "hazard:pickle-global")
+    torch("system-value", archive(state([("w", good), ("x", OS)])), "a call as one of the values", "hazard:pickle-global")
+    torch("system-key", archive(b"\x80\x02}(" + OS + good + b"u."), "a call as a key", "hazard:pickle-global")
+    torch("system-build", archive(b"\x80\x02ccollections\nOrderedDict\n)R" + OS + b"b."), "a call in the state of an object", "hazard:pickle-global")
+    torch("system-persid", archive(state([("w", tensor(store=b"(" + word("storage") + OS + word("0") + word("cpu") + number(4) + b"tQ"))])), "a call inside a storage reference", "hazard:pickle-global")
+    torch("stack-global", archive(b"\x80\x04\x8c\x02os\x94\x8c\x06system\x94\x93\x8c\x02id\x85R."), "an import by names from the stack", "hazard:pickle-global")
+    torch("stack-global-memo", archive(b"\x80\x04\x8c\x06system\x94\x8c\x02os\x94\x30\x30h\x01h\x00\x93\x8c\x02id\x85R."), "an import by names from the memo", "hazard:pickle-global")
+    torch("stack-global-computed", archive(b"\x80\x04K\x01K\x02\x93)R."), "an import by names that are no texts", "hazard:pickle-computed-import")
+    torch("inst", archive(b"(S'id'\niposix\nsystem\n."), "a call by INST", "hazard:pickle-global")
+    torch("obj", archive(b"(cposix\nsystem\nS'id'\no."), "a call by OBJ", "hazard:pickle-global")
+    torch("newobj-ex", archive(b"\x80\x04csubprocess\nPopen\n" + word("id") + b"\x85}\x92."), "a call by NEWOBJ_EX", "hazard:pickle-global")
+    torch("extension", archive(b"\x80\x02\x82\x07)R."), "a call through the extension registry", "hazard:pickle-extension")
+    torch("getattr-chain", archive(b"\x80\x02cbuiltins\ngetattr\n(cbuiltins\n__import__\n(" + word("os") + b"tR" + word("system") + b"tR(" + word("id") + b"tR."), "a call of what another call returns", "hazard:pickle-computed-call")
+    torch("invalid-behind", archive(b"\x80\x02" + OS + b"\xff\xff\xff"), "an invalid opcode behind the payload, which makes scanners give up", "hazard:pickle-malformed")
+    torch("no-stop", archive(b"\x80\x02" + OS), "a payload without an end", "hazard:pickle-malformed")
+    torch("second-pickle", archive(state([("w", good)]) + b"\x80\x02" + OS + b"."), "a second pickle behind the first", "hazard:pickle-trailing")
+    torch("proto-6", archive(b"\x80\x06" + state([("w", good)])[2:]), "a protocol of the future", "hazard:pickle-odd")
+    torch("two-protos", archive(b"\x80\x02\x80\x02" + state([("w", good)])[2:]), "the protocol declared twice", "hazard:pickle-odd")
+    torch("frame-lies", archive(b"\x80\x04\x95" + struct.pack("<Q", 2**40) + state([("w", good)])[2:]), "a frame longer than the file", "hazard:pickle-odd")
+    torch("memo-bomb", archive(b"\x80\x02K\x00q\x00" + b"".join(b"h\x00h\x00\x86q\x00" for _ in range(64)) + b"."), "tuples that double 64 times", "error:the number of values under all names")
+    dicts = b"\x80\x02}q\x00" + b"".join(b"0}(" + word("a") + b"h\x00" + word("b") + b"h\x00uq\x00" for _ in range(64)) + b"."
+    torch("dict-bomb", archive(dicts), "dictionaries that double 64 times", "error:so far")
+    torch("self-dict", archive(b"\x80\x02}q\x00(" + word("a") + b"h\x00" + word("w") + good + b"u."), "a dictionary that holds itself", "hazard:pickle-cycle")
+    torch("self-list", archive(b"\x80\x02]q\x00(h\x00h\x00h\x00e."), "a list that holds itself three times", "hazard:pickle-cycle")
+    torch("deep-lists", archive(b"\x80\x02" + b"]" * 5000 + b"a" * 4999 + b"."), "lists that nest 5000 deep", "error:")
+    torch("deep-marks", archive(b"\x80\x02" + b"(" * 5000 + b"t" * 5000 + b"."), "marks that nest 5000 deep", "error:nesting of marks")
+    torch("long4", archive(b"\x80\x02\x8b" + struct.pack("<i", 2**31 - 1) + b"\x01."), "an integer of 2 GB", "error:the pickle ends at")
+    torch("long4-negative", archive(b"\x80\x02\x8b" + struct.pack("<i", -1) + b"."), "an integer of minus one bytes", "error:negative length")
+    torch("unicode8", archive(b"\x80\x04\x8d" + struct.pack("<Q", 2**63) + b"x."), "a text of 2^63 bytes", "error:the pickle ends at")
+    torch("bytes8", archive(b"\x80\x04\x8e" + struct.pack("<Q", 2**64 - 1) + b"x."), "a byte string of 2^64 - 1 bytes", "error:the pickle ends at")
+    torch("bytearray8", archive(b"\x80\x05\x96" + struct.pack("<Q", 2**40) + b"x."), "a byte array of a terabyte", "error:the pickle ends at")
+    torch("long-line", archive(b"\x80\x00V" + b"x" * 4000), "a text line without an end", "error:the pickle ends at")
+    torch("get-missing", archive(b"\x80\x02h\x09."), "a memo entry that was never made", "error:never memoised")
+    torch("underflow", archive(b"\x80\x02a."), "an opcode on an empty stack", "error:empty stack")
+    torch("persid-text", archive(b"\x80\x00Pstorage\n."), "an outside reference as text", "hazard:pickle-persistent-id")
+    torch("persid-odd", archive(b"\x80\x02(" + word("file") + word("/etc/passwd") + b"tQ."), "an outside reference to a file", "hazard:pickle-persistent-id")
+
+
+def make_tensors():
+    def one(sentence, name, expected, value=None, **options):
+        torch(name, archive(state([("w", tensor(**options) if value is None else value)])), sentence, expected)
+
+    one("a storage offset behind the storage", "offset-past", "error:beyond its storage", offset=100)
+    one("a negative storage offset", "offset-negative", "error:storage offset", offset=-1)
+    one("a negative extent", "size-negative", "error:non-negative", size=(-2, 2))
+    one("a negative stride", "stride-negative", "error:non-negative", stride=(-2, 1))
+    one("a stride that wraps to zero", "stride-wrap", "error:beyond its storage", stride=(2**62, 1), size=(5, 1))
+    one("sizes whose product wraps", "size-wrap", "error:overflows", size=(2**62, 2**62), stride=(0, 0))
+    one("a stride of zero that makes a terabyte of four bytes", "stride-zero-bomb", "error:expanded view", size=(2**20, 2**20), stride=(0, 0))
+    one("size and stride of different rank", "rank-differs", "error:rank", size=(2, 2, 1))
+    one("a tensor of 40 dimensions", "rank-40", "error:rank", size=(1,) * 40, stride=(1,) * 40)
+    one("a storage that is not in the file", "storage-missing", "error:not in the file", store=storage("9"))
+    one("a storage key that is a path", "storage-path", "error:not in the file", store=storage("../../../etc/passwd"))
+    one("a storage that claims more elements than its bytes hold", "numel-lies", "error:its storage ends at", store=storage(count=1000))
+    one("a storage that claims 2^62 elements", "numel-huge", "error:overflows", store=storage(count=2**62))
+    one("a storage that claims minus one elements", "numel-negative", "error:size is not", store=storage(count=-1))
+    one("a storage class that does not exist", "storage-class", "hazard:pickle-global", store=storage(kind="EvilStorage"))
+    one("too few arguments", "short-args", "error:too few arguments", value=b"ctorch._utils\n_rebuild_tensor_v2\n(K\x00tR")
+    one("arguments that are no tuple", "args-not-tuple", "error:not a tuple", value=b"ctorch._utils\n_rebuild_tensor_v2\nK\x00R")
+    one("a storage that is a number", "storage-number", "error:outside reference", store=b"K\x00")
+    nested = b"ctorch._utils\n_rebuild_parameter\n(" * 50 + tensor() + b"\x89ccollections\nOrderedDict\n)RtR" * 50
+    one("a parameter of a parameter of a parameter", "parameter-nest", "error:wrappers nest", value=nested)
+    torch("shared-key", archive(state([("w", tensor()), ("v", tensor())])), "two tensors over one storage", "hazard:shared-storage")
+    torch("key-twice", archive(state([("w", tensor()), ("w", tensor(size=(1, 1)))])), "one key twice: the last counts", "hazard:duplicate-key")
+    torch("control-key", archive(state([("w\x1b[2J", tensor())])), "a key that clears a terminal", "hazard:odd-name")
+    torch("storage-longer", archive(state([("w", tensor())]), [("0", b"\0" * 64)]), "a storage with more bytes than it declares", "hazard:storage-size")
+
+
+def make_zips():
+    good = state([("w", tensor())])
+
+    def patched(name, sentence, expected, change, which=0):
+        torch(name, archive(good, patch=lambda index, local, far: change(local, far) if index == which else None), sentence, expected)
+
+    patched("zip-local-name", "another name in the local header", "hazard:zip-header-mismatch", lambda l, f: l.update(name=b"a/evil.pkl"))
+    patched("zip-local-size", "another size in the local header", "hazard:zip-header-mismatch", lambda l, f: l.update(size=5, packed=5))
+    patched("zip-crc", "a checksum that does not match", "hazard:zip-checksum", lambda l, f: (l.update(crc=1), f.update(crc=1)))
+    patched("zip-encrypted", "an entry marked as encrypted", "error:encrypted", lambda l, f: f.update(flags=1))
+    patched("zip-deflate", "a compressed pickle", "error:method 8", lambda l, f: (l.update(method=8), f.update(method=8)))
+    patched("zip-deflate-storage", "a compressed storage", "error:method 8", lambda l, f: (l.update(method=8), f.update(method=8)), which=2)
+    patched("zip-method", "a compression method that nobody knows", "error:method 99", lambda l, f: (l.update(method=99), f.update(method=99)))
+    patched("zip-size-lies", "an entry larger than the file", "error:the file ends at", lambda l, f: f.update(size=2**31, packed=2**31))
+    patched("zip-offset-past", "an entry behind the end of the file", "error:the file ends at", lambda l, f: f.update(offset=2**30))
+    patched("zip-offset-wrong", "an entry that points into another", "error:no local header", lambda l, f: f.update(offset=3))
+    patched("zip64-missing", "saturated sizes without their 64-bit twins", "error:", lambda l, f: f.update(size=0xffffffff, packed=0xffffffff))
+    patched("zip-same-offset", "two entries over the same bytes", "error:overlaps", lambda l, f: f.update(offset=0, name=b"a/other"), which=1)
+    torch("zip-duplicate", archive(good, more=[("a/data.pkl", b"\x80\x02" + OS + b".")]), "two entries of one name", "error:occurs twice")
+    torch("zip-two-pickles", archive(good, more=[("b/data.pkl", b"\x80\x02" + OS + b".")]), "two pickles in two folders", "error:second `data.pkl`")
+    torch("zip-prefix", archive(good, prefix=b"#!/bin/sh\necho hi\n"), "a shell script before the archive", "hazard:zip-prefix")
+    torch("zip-comment", archive(good, comment=b"x" * 100), "a comment in which an end record may hide", "hazard:zip-comment")
+    torch("zip-fake-end", archive(good, comment=b"PK\x05\x06" + b"\0" * 18), "an end record inside the comment of another", "error:")
+    torch("zip-traversal", archive(good, more=[("../../evil", b"x")]), "an entry that leaves the directory", "hazard:zip-entry-path")
+    torch("zip-code", archive(good, more=[("a/code/__torch__.py", b"import os")]), "TorchScript code", "hazard:torchscript-code")
+    torch("zip-big-endian", zipped([("a/data.pkl", good), ("a/byteorder", b"big"), ("a/data/0", b"\0" * 16)]), "storages of the other byte order", "error:byte order")
+    torch("zip-no-pickle", zipped([("a/data/0", b"\0" * 16)]), "an archive without a pickle", "error:zip archive without")
+    end = struct.pack("<IHHHHIIH", 0x06054b50, 0, 0, 0xffff, 0xffff, 0xffffffff, 0xffffffff, 0)
+    torch("zip-counts-lie", b"PK\x03\x04" + b"\0" * 60 + end, "65535 entries and a directory of 4 GB", "error:")
+    wide = struct.pack("<IQHHIIQQQQ", 0x06064b50, 44, 45, 45, 0, 0, 2**60, 2**60, 2**62, 2**62)
+    locator = struct.pack("<IIQI", 0x07064b50, 0, 64, 1)
+    torch("zip64-lies", b"PK\x03\x04" + b"\0" * 60 + wide + locator + end, "2^60 entries in 64-bit fields", "error:the limit is")
+    torch("seven-zip", b"7z\xbc\xaf\x27\x1c" + b"\0" * 26, "a 7z archive by another name", "error:7z archive")
+    torch("tar", b"pickle".ljust(257, b"\0") + b"ustar\0" + b"\0" * 249, "a tar archive, the oldest format", "error:tar archive")
+    torch("plain-pickle", b"\x80\x02" + OS + b".", "a pickle without any container", "error:pickle without")
+
+
+MAGIC = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
+
+
+def stream(pickle, keys=("0",), storages=None, protocol=1001, little=True):
+    body = MAGIC + b"\x80\x02" + number(protocol) + b"." + b"\x80\x02}" + word("little_endian") + (b"\x88" if little else b"\x89") + b"s."
+    body += pickle + b"\x80\x02](" + b"".join(map(word, keys)) + b"e."
+    return body + (struct.pack("<q", 4) + b"\0" * 16 if storages is None else storages)
+
+
+def make_streams():
+    good = state([("w", tensor())])
+    torch("old-system", stream(state([("w", tensor()), ("x", OS)])), "a call in a legacy stream", "hazard:pickle-global")
+    torch("old-numel-negative", stream(good, storages=struct.pack("<q", -1)), "a storage of minus one elements", "error:claims -1 elements")
+    torch("old-numel-huge", stream(good, storages=struct.pack("<q", 2**62)), "a storage of 2^62 elements", "error:claims 4611686018427387904")
+    torch("old-numel-past", stream(good, storages=struct.pack("<q", 2**40)), "a storage of a terabyte", "error:the file ends at")
+    torch("old-short", stream(good, storages=struct.pack("<q", 2) + b"\0" * 8), "a storage with fewer elements than the pickle says", "error:its storage ends at")
+    torch("old-trailing", stream(good) + b"cos\nsystem\n.", "a pickle behind the last storage", "hazard:trailing-bytes")
+    torch("old-protocol", stream(good, protocol=1002), "a protocol of the future", "error:protocol version")
+    torch("old-big-endian", stream(good, little=False), "storages of the other byte order", "error:byte order")
+    torch("old-key-twice", stream(good, keys=("0", "0"), storages=(struct.pack("<q", 4) + b"\0" * 16) * 2), "one storage key twice", "error:occurs twice")
+    torch("old-key-unknown", stream(good, keys=("0", "1")), "a storage that nothing refers to", "error:no tensor refers to it")
+    torch("old-two-widths", stream(state([("w", tensor()), ("v", tensor(store=storage(kind="DoubleStorage")))])), "one storage under two element types", "error:elements of")
+    torch("old-magic-only", MAGIC, "the magic number and nothing else", "error:claims bytes")
+    torch("old-head-system", MAGIC + b"\x80\x02" + OS + b"0" + stream(good)[len(MAGIC) + 2:], "a call in the protocol number", "hazard:pickle-global")
+
+
+# --- shard maps ----------------------------------------------------------------------------------------------------
+
+
+def make_shards():
+    def shard(name, path, sentence, expected):
+        attack(f"shards/{name}.index.json", f'{{"weight_map":{{"a":"{path}"}}}}'.encode(), sentence, expected)
+
+    shard("parent", "../model.safetensors", "a shard in the parent directory", "error:leaves the directory")
+    shard("parent-inside", "a/../../model.safetensors", "a shard that leaves through a folder", "error:leaves the directory")
+    shard("absolute", "/etc/model.safetensors", "an absolute path", "error:absolute")
+    shard("drive", "C:/model.safetensors", "a drive letter", "error:colon")
+    shard("backslash", "..\\\\model.safetensors", "a path for another system", "error:backslash")
+    shard("unc", "\\\\\\\\host\\\\share\\\\x.safetensors", "a network path", "error:backslash")
+    shard("nul", "model\\u0000.safetensors", "a name that ends early in C", "error:control")
+    shard("newline", "a\\nb.safetensors", "a name over two lines", "error:control")
+    shard("escape", "a\\u001b[2J.safetensors", "a name that clears a terminal", "error:control")
+    shard("bidi", "a\\u202egnp.safetensors", "a name that reads backwards", "error:invisible")
+    shard("pickle", "model.bin", "a pickle where a safetensors file is expected", "error:another extension")
+    shard("itself", "itself.index.json", "the map names itself", "error:the shard map itself")
+    shard("long", "a" * 5000 + ".safetensors", "a path of 5000 bytes", "error:too long")
+    attack("shards/duplicate.index.json", b'{"weight_map":{"a":"x.safetensors","a":"y.safetensors"}}', "one tensor in two shards", "error:occurs twice")
+    attack("shards/twice.index.json", b'{"weight_map":{},"weight_map":{"a":"x.safetensors"}}', "two maps in one", "error:occurs twice")
+    attack("shards/case.index.json", b'{"weight_map":{"a":"X.safetensors","b":"x.safetensors"}}', "two shards that one file system cannot tell apart", "hazard:case-collision")
+    attack("shards/no-map.index.json", b'{"metadata":{"total_size":1e400}}', "no map at all", "error:`weight_map` is missing")
+    attack("shards/number.index.json", b'{"weight_map":{"a":7}}', "a shard that is a number", "error:expected a string")
+    attack("shards/deep.index.json", b'{"metadata":' + b"[" * 3000, "a map that nests 3000 deep", "error:too deeply")
+
+
+# --- configurations and tokenizers ---------------------------------------------------------------------------------
+
+
+def make_json():
+    attack("json/remote-code.config.json", b'{"auto_map":{"AutoModel":"evil.Model"}}', "a configuration that names code", "hazard:remote-code")
+    attack("json/duplicate.config.json", b'{"hidden_size":1,"hidden_size":2}', "one key twice", "hazard:duplicate-key")
+    attack("json/deep.config.json", b'{"a":' * 5000, "a configuration that nests 5000 deep", "error:too deeply")
+    attack("json/big-id.tokenizer.json", b'{"model":{"vocab":{"a":18446744073709551615}}}', "a token with the largest id", "error:largest token id")
+    attack("json/sparse-id.tokenizer.json", b'{"model":{"vocab":{"a":4000000000}}}', "a token id of four thousand millions", "error:largest token id")
+    attack("json/negative-id.tokenizer.json", b'{"model":{"vocab":{"a":-1}}}', "a negative token id", "error:non-negative")
+
+
+for make in [make_safetensors, make_gguf, make_pickles, make_tensors, make_zips, make_streams, make_shards, make_json]:
+    make()
+lines = ["file\twhat it does\texpected\n"] + ["\t".join(row) + "\n" for row in sorted(table)]
+(HERE / "EXPECT.tsv").write_text("".join(lines), encoding="utf-8")
+print(len(table), "attacks,", sum(path.stat().st_size for path in HERE.rglob("*") if path.is_file()), "bytes")

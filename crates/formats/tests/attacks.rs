@@ -1,0 +1,139 @@
+//! Every hostile file has one expected outcome; none panics; none makes a parser hold much more than the file.
+
+mod common;
+
+use common::{attacks_dir, golden};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use stemmata_formats::{FormatError, Limits, decode, parse, parse_config, parse_shard_map, parse_tokenizer};
+use stemmata_model::Hazard;
+
+/// Counts the bytes that are allocated, and the most there ever were.
+struct Counting;
+
+static HELD: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call is passed on to the system's allocator unchanged; counting has no effect on memory.
+#[allow(unsafe_code)]
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let held = HELD.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
+        PEAK.fetch_max(held, Ordering::Relaxed);
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// What a parser may hold beyond the file; several tests run at once and share it.
+const ALLOWANCE: usize = 64 << 20;
+
+fn open(path: &str, bytes: &[u8]) -> Result<Vec<Hazard>, FormatError> {
+    let limits = Limits::default();
+    let name = path.rsplit('/').next().unwrap();
+    if path.starts_with("shards/") {
+        parse_shard_map(bytes, name, ".safetensors", &limits).map(|(_, hazards)| hazards)
+    } else if path.ends_with(".config.json") {
+        parse_config(bytes, name).map(|(_, hazards)| hazards)
+    } else if path.ends_with(".tokenizer.json") {
+        parse_tokenizer(bytes, name).map(|_| Vec::new())
+    } else {
+        parse(&bytes, name, 0, &limits).map(|parsed| {
+            for tensor in &parsed.tensors {
+                let storage = &tensor.storage;
+                assert!(storage.offset + storage.len <= bytes.len() as u64, "{path}: {}", tensor.name);
+            }
+            parsed.hazards
+        })
+    }
+}
+
+#[test]
+fn every_attack_has_its_outcome() {
+    let table = std::fs::read_to_string(attacks_dir().join("EXPECT.tsv")).unwrap();
+    let mut failures = Vec::new();
+    let mut count = 0;
+    for line in table.lines().skip(1) {
+        let [path, _, expected] = line.split('\t').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        let bytes = std::fs::read(attacks_dir().join(path)).unwrap();
+        let before = HELD.load(Ordering::Relaxed);
+        PEAK.store(before, Ordering::Relaxed);
+        let outcome = open(path, &bytes);
+        let peak = PEAK.load(Ordering::Relaxed).saturating_sub(before);
+        assert!(peak < ALLOWANCE, "{path}: held {peak} bytes");
+        let as_expected = match (&outcome, expected.split_once(':').unwrap()) {
+            (Err(error), ("error", part)) => error.to_string().contains(part),
+            (Ok(hazards), ("hazard", code)) => hazards.iter().any(|hazard| hazard.code == code),
+            _ => false,
+        };
+        let messages = match &outcome {
+            Ok(hazards) => {
+                hazards.iter().map(|hazard| format!("{} {}", hazard.subject, hazard.message)).collect()
+            }
+            Err(error) => error.to_string(),
+        };
+        assert!(!messages.contains(['\u{1b}', '\0', '\n', '\u{202e}']), "{path}: {messages:?}");
+        if !as_expected {
+            failures.push(format!("{path}: expected {expected}, found {outcome:?}"));
+        }
+        count += 1;
+    }
+    assert!(failures.is_empty(), "{} of {count}:\n{}", failures.len(), failures.join("\n"));
+    assert!(count >= 45, "{count}");
+}
+
+#[test]
+fn every_file_of_the_corpus_is_in_the_table() {
+    let table = std::fs::read_to_string(attacks_dir().join("EXPECT.tsv")).unwrap();
+    for folder in std::fs::read_dir(attacks_dir()).unwrap().map(|entry| entry.unwrap().path()) {
+        if !folder.is_dir() {
+            continue;
+        }
+        for file in std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
+            let name = file.strip_prefix(attacks_dir()).unwrap().to_str().unwrap().replace('\\', "/");
+            assert!(table.lines().any(|line| line.split('\t').next() == Some(&name)), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_truncated_file_is_an_error() {
+    for (name, bytes) in golden() {
+        // Every place near the front, where the structure is, and a sample of the rest.
+        let places = (0..bytes.len()).filter(|at| *at < 1500 || at % 37 == 0 || at + 200 > bytes.len());
+        for at in places {
+            let outcome = parse(&&bytes[..at], &name, 0, &Limits::default());
+            // GGUF pads behind its last tensor: without the padding nothing is lost, and it is noticed.
+            let noticed = |hazard: &Hazard| hazard.code == "missing-padding";
+            let noticed = outcome.as_ref().is_ok_and(|parsed| parsed.hazards.iter().any(noticed));
+            assert!(outcome.is_err() || noticed, "{name} at {at}: {outcome:?}");
+        }
+    }
+}
+
+#[test]
+fn a_flipped_bit_never_panics() {
+    for (name, mut bytes) in golden() {
+        for at in (0..bytes.len()).filter(|at| *at < 3000 || at % 11 == 0) {
+            let bit = 1 << (at % 8);
+            bytes[at] ^= bit;
+            if let Ok(parsed) = parse(&bytes, &name, 0, &Limits::default()) {
+                for tensor in &parsed.tensors {
+                    let storage = &tensor.storage;
+                    let stored = &bytes[storage.offset as usize..][..storage.len as usize];
+                    let Some((per, size)) = tensor.encoding.granule() else { continue };
+                    let mut out = vec![0.0; stored.len() / size as usize * per as usize];
+                    assert!(decode(tensor.encoding, stored, &mut out), "{name}: {}", tensor.name);
+                }
+            }
+            bytes[at] ^= bit;
+        }
+    }
+}

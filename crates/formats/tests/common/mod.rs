@@ -1,0 +1,50 @@
+//! What several test files need: the golden files, and a plain reader of whole tensors.
+#![allow(dead_code)] // Each test file uses its own part.
+
+use std::path::{Path, PathBuf};
+use stemmata_formats::decode;
+use stemmata_model::Tensor;
+
+pub(crate) fn golden_dir() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+}
+
+pub(crate) fn attacks_dir() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../attacks")
+}
+
+/// The golden containers with their bytes, in name order.
+pub(crate) fn golden() -> Vec<(String, Vec<u8>)> {
+    let mut files: Vec<_> = std::fs::read_dir(golden_dir())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| {
+            let extension = path.extension().unwrap_or_default();
+            ["safetensors", "gguf", "pt"].iter().any(|known| extension == *known)
+        })
+        .map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), std::fs::read(path).unwrap()))
+        .collect();
+    files.sort();
+    assert!(files.len() >= 8);
+    files
+}
+
+/// All values of a tensor in row-major order, for encodings that decode.
+pub(crate) fn values(tensor: &Tensor, file: &[u8]) -> Vec<f32> {
+    let storage = &tensor.storage;
+    let bytes = &file[storage.offset as usize..][..storage.len as usize];
+    let (per, size) = tensor.encoding.granule().unwrap();
+    let mut stored = vec![0.0; bytes.len() / size as usize * per as usize];
+    assert!(decode(tensor.encoding, bytes, &mut stored), "{}", tensor.name);
+    let Some(strides) = &storage.strides else { return stored };
+    let mut out = Vec::new();
+    for element in 0..tensor.elements() {
+        let (mut rest, mut at) = (element, 0);
+        for (extent, stride) in tensor.shape.iter().zip(strides).rev() {
+            at += rest % extent * stride;
+            rest /= extent;
+        }
+        out.push(stored[at as usize]);
+    }
+    out
+}

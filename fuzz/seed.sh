@@ -1,0 +1,24 @@
+#!/bin/sh
+# Copies the golden files and the attacks into the seed corpora of the fuzz targets.
+set -eu
+cd "$(dirname "$0")"
+golden=../crates/formats/tests/golden
+attacks=../attacks
+for target in torch_zip pickle gguf safetensors shard_map config tokenizer decode; do
+    mkdir -p "corpus/$target"
+done
+cp "$golden"/*.safetensors corpus/safetensors/
+cp "$golden"/*.gguf corpus/gguf/
+cp "$golden"/*.gguf corpus/decode/
+cp "$golden"/*.pt corpus/torch_zip/
+cp "$golden"/*.pt corpus/pickle/
+[ ! -d "$attacks/safetensors" ] || cp "$attacks"/safetensors/* corpus/safetensors/
+[ ! -d "$attacks/gguf" ] || cp "$attacks"/gguf/* corpus/gguf/
+[ ! -d "$attacks/torch" ] || cp "$attacks"/torch/* corpus/torch_zip/
+[ ! -d "$attacks/shards" ] || cp "$attacks"/shards/* corpus/shard_map/
+[ ! -d "$attacks/json" ] || cp "$attacks"/json/* corpus/config/
+printf '{"weight_map":{"a":"model.safetensors"},"metadata":{"total_size":8}}' > corpus/shard_map/plain
+printf '{"a":{"b":[1,"x",null,true]},"auto_map":{"AutoModel":"m.M"}}' > corpus/config/plain
+printf -- '---\nbase_model:\n- a/b\nlicense: mit\n---\n' > corpus/config/card
+printf '{"model":{"type":"BPE","vocab":{"a":0}},"added_tokens":[{"id":1,"content":"b"}]}' > corpus/tokenizer/bpe
+printf '{"model":{"type":"Unigram","vocab":[["a",0.5]]}}' > corpus/tokenizer/unigram
