@@ -59,17 +59,19 @@ pub(crate) fn read(
     let (c, r) = (storage.candidate_bits, storage.reference_bits);
     let coarser = c.min(r);
     if (c - r).abs() > 1.0 && change.relative <= grid_error(coarser) {
-        let (direction, side, encoding) = if c < r {
-            (Direction::CandidateFromReference, "candidate", &storage.candidate_encoding)
+        let (coarse, fine, encoding) = if c < r {
+            ("candidate", "reference", &storage.candidate_encoding)
         } else {
-            (Direction::ReferenceFromCandidate, "reference", &storage.reference_encoding)
+            ("reference", "candidate", &storage.reference_encoding)
         };
+        // Rounding excludes one order. It does not prove the other: both may come from a third model that is close to
+        // the finer one, and no more can be said without repeating the rounding.
         let relation = if coarser >= 15.0 { "cast" } else { "quantized" };
         let cue = format!(
-            "storage grid: the {side} is stored as {encoding} and differs by no more than that grid's rounding; \
-             rounding cannot be undone"
+            "storage grid: the {coarse} is stored as {encoding} and differs by no more than that grid's rounding; the \
+             {fine} was not made from it, because rounding cannot be undone"
         );
-        return Reading { direction, relation: Some(relation), cue: Some(cue), evidence: None };
+        return Reading { relation: Some(relation), cue: Some(cue), ..nothing };
     }
     if change.relative <= 0.003 && (c - r).abs() <= 1.0 {
         let cue = "the change is within the rounding of the storage format".to_owned();
@@ -90,7 +92,8 @@ pub(crate) fn read(
 }
 
 /// Noise that was added to X is uncorrelated with X, and correlated with X + noise. Two asymptotic z-tests, one for each
-/// order; an order is asserted when the other is rejected far beyond it.
+/// order; an order is asserted when the other is rejected below 1e-6 and it is not itself rejected: |z| below 4, or below a
+/// hundredth of the other's where billions of elements make even the bias of storage rounding visible.
 fn noise_order(pairs: &[&PairMeasurement]) -> Reading {
     let (mut with_r, mut with_c, mut var_r, mut var_c, mut n) = (0.0, 0.0, 0.0, 0.0, 0);
     for m in pairs.iter().filter_map(|p| p.moments.as_ref()).filter(|m| m.n > 0) {

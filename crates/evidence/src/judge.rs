@@ -49,7 +49,8 @@ pub fn judge(measurement: &Measurement, storage: &StorageFacts, rule: &DecisionR
         .filter(|p| components.iter().any(|c| c.component == p.key.component && c.kind.is_dependence()))
         .collect();
     let reading = match (dependent, change::change(&total(inherited.iter().copied()))) {
-        (true, Some(change)) => {
+        // A relation is that of the models, not of the few tensors that could be read.
+        (true, Some(change)) if covers_most(&inherited, measurement, &components) => {
             let noise = noise(&inherited, storage.significand_bits);
             direction::read(&inherited, &change, noise.as_ref(), storage)
         }
@@ -79,6 +80,20 @@ pub fn judge(measurement: &Measurement, storage: &StorageFacts, rule: &DecisionR
     evidence.extend(identity(measurement));
     evidence.extend(reading.evidence);
     Judgement { verdict, components, evidence, layers, change, not_tested: not_tested(measurement) }
+}
+
+/// Whether the compared tensors are at least half of what either model has in the dependent components.
+fn covers_most(
+    inherited: &[&PairMeasurement],
+    measurement: &Measurement,
+    components: &[ComponentVerdict],
+) -> bool {
+    let dependent = |c: Component| components.iter().any(|v| v.component == c && v.kind.is_dependence());
+    let compared: u64 = inherited.iter().filter_map(|p| p.moments.as_ref()).map(|m| m.n).sum();
+    [&measurement.candidate_only, &measurement.reference_only].iter().all(|only| {
+        let alone: u64 = only.iter().filter(|u| dependent(u.key.component)).map(|u| u.elements).sum();
+        compared >= alone
+    })
 }
 
 fn same_shape<'a>(pairs: &[&'a PairMeasurement]) -> Vec<&'a PairMeasurement> {
