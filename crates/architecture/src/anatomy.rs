@@ -21,7 +21,7 @@ pub enum RowOrder {
 pub struct View {
     /// Index into the checkpoint's tensors.
     pub tensor: usize,
-    /// Logical rows (outputs); 1 for vectors.
+    /// Logical rows (outputs); 1 for vectors, except reordered biases, which stand upright (`rows` × 1).
     pub rows: u64,
     /// Logical columns (inputs).
     pub cols: u64,

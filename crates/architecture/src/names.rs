@@ -10,6 +10,8 @@ use stemmata_model::Tensor;
 
 /// Longer names are nobody's; they stay unmapped without being taken apart.
 const NAME_LIMIT: usize = 1024;
+/// The same for names of more tokens; real ones have at most a dozen.
+const TOKEN_LIMIT: usize = 48;
 /// Wrappers around wrappers; real checkpoints have at most four.
 const STRIP_LIMIT: usize = 8;
 
@@ -75,7 +77,7 @@ pub(crate) struct Stripped<'a> {
 
 /// Takes the known prefixes off; `None` for names that are too long.
 pub(crate) fn strip(name: &str) -> Option<Stripped<'_>> {
-    if name.len() > NAME_LIMIT {
+    if name.len() > NAME_LIMIT || name.bytes().filter(|byte| *byte == b'.').count() >= TOKEN_LIMIT {
         return None;
     }
     let tokens = tokens(name);
@@ -124,6 +126,7 @@ mod tests {
         check("model", None, "model");
         check("model.model", None, "model");
         check("", None, "");
-        assert!(strip(&"a.".repeat(1000)).is_none());
+        assert!(strip(&"a".repeat(1025)).is_none());
+        assert!(strip(&"a.".repeat(48)).is_none());
     }
 }
