@@ -1,2 +1,154 @@
-//! Chores of the repository.
-fn main() {}
+//! Chores of the repository, run as `cargo xtask COMMAND`.
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a chore talks to the developer who runs it")]
+
+use std::error::Error;
+use std::process::ExitCode;
+
+#[cfg(feature = "train")]
+mod calibrate;
+#[cfg(feature = "train")]
+mod fixtures;
+#[cfg_attr(not(feature = "train"), allow(dead_code, reason = "tested always, used by the trainer only"))]
+mod layout;
+#[cfg_attr(not(feature = "train"), allow(dead_code, reason = "tested always, used by the trainer only"))]
+mod material;
+#[cfg(feature = "train")]
+mod train;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND [OPTIONS]
+
+commands:
+  fixtures        train and write the fixture models          [--out DIR]
+  calibrate-zoo   train independent models for calibration    [--out DIR] [--models N] [--gpt2 N] [--shared-init K]
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (command, options) = match arguments.split_first() {
+        Some((command, options)) => (command.as_str(), options),
+        None => return usage("no command given"),
+    };
+    let done = match command {
+        "fixtures" => fixtures(options),
+        "calibrate-zoo" => calibrate_zoo(options),
+        "help" | "--help" | "-h" => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        unknown => return usage(&format!("unknown command `{unknown}`")),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Usage(message)) => usage(&message),
+        Err(Failure::Other(error)) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+        #[cfg(feature = "train")]
+        Err(Failure::Reported(code)) => ExitCode::from(code),
+    }
+}
+
+/// Why a chore did not end well.
+enum Failure {
+    /// The command line is wrong: exit code 2.
+    Usage(String),
+    /// The work could not be done: exit code 1.
+    Other(Box<dyn Error>),
+    /// A child process has said what failed and ended with this code.
+    #[cfg(feature = "train")]
+    Reported(u8),
+}
+
+impl<E: Into<Box<dyn Error>>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Other(error.into())
+    }
+}
+
+fn usage(message: &str) -> ExitCode {
+    eprint!("error: {message}\n\n{USAGE}");
+    ExitCode::from(2)
+}
+
+#[cfg(feature = "train")]
+fn fixtures(options: &[String]) -> Result<(), Failure> {
+    single_threaded(|| fixtures::run(options))
+}
+
+#[cfg(feature = "train")]
+fn calibrate_zoo(options: &[String]) -> Result<(), Failure> {
+    single_threaded(|| calibrate::run(options))
+}
+
+/// Runs the work in a process whose tensor library keeps to one thread: at these sizes its pool only spins, and
+/// whole models run side by side instead. The variable can only be set before a process starts.
+#[cfg(feature = "train")]
+fn single_threaded(work: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+    const THREADS: &str = "RAYON_NUM_THREADS";
+    if std::env::var_os(THREADS).is_some() {
+        return work();
+    }
+    let mut child = std::process::Command::new(std::env::current_exe()?);
+    let status = child.args(std::env::args_os().skip(1)).env(THREADS, "1").status()?;
+    match status.code() {
+        Some(0) => Ok(()),
+        code => Err(Failure::Reported(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1))),
+    }
+}
+
+#[cfg(not(feature = "train"))]
+fn fixtures(_: &[String]) -> Result<(), Failure> {
+    needs_trainer("fixtures")
+}
+
+#[cfg(not(feature = "train"))]
+fn calibrate_zoo(_: &[String]) -> Result<(), Failure> {
+    needs_trainer("calibrate-zoo")
+}
+
+/// The trainer pulls in a tensor library, so the everyday build leaves it out.
+#[cfg(not(feature = "train"))]
+fn needs_trainer(command: &str) -> Result<(), Failure> {
+    let full = "cargo run --release -p xtask --features train --";
+    Err(Failure::Other(
+        format!("`{command}` needs the trainer; run `cargo train {command}`, short for `{full} {command}`")
+            .into(),
+    ))
+}
+
+/// The value of `--name VALUE` among the options, taken out of them.
+#[cfg_attr(not(feature = "train"), allow(dead_code, reason = "only the trainer has options"))]
+fn take_option(options: &mut Vec<String>, name: &str) -> Result<Option<String>, Failure> {
+    let Some(at) = options.iter().position(|option| option == name) else { return Ok(None) };
+    if at + 1 >= options.len() {
+        return Err(Failure::Usage(format!("`{name}` needs a value")));
+    }
+    options.remove(at);
+    Ok(Some(options.remove(at)))
+}
+
+/// Refuses what no option has taken.
+#[cfg_attr(not(feature = "train"), allow(dead_code, reason = "only the trainer has options"))]
+fn no_more(options: &[String]) -> Result<(), Failure> {
+    match options.first() {
+        Some(option) => Err(Failure::Usage(format!("unexpected `{option}`"))),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_taken_out() {
+        let mut options = vec!["--out".to_owned(), "x".to_owned(), "rest".to_owned()];
+        assert!(matches!(take_option(&mut options, "--out"), Ok(Some(value)) if value == "x"));
+        assert!(matches!(take_option(&mut options, "--out"), Ok(None)));
+        assert!(no_more(&options).is_err());
+        assert!(take_option(&mut vec!["--out".to_owned()], "--out").is_err());
+    }
+}

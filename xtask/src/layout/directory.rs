@@ -1,0 +1,84 @@
+//! A model directory as the hub holds it: safetensors (one file or shards), config, tokenizer, card.
+
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, TensorView, serialize};
+use serde_json::{Value, json};
+
+use super::array::Array;
+use crate::material::tokenizer::Tokenizer;
+
+/// Everything that goes into the directory.
+pub(crate) struct Contents<'a> {
+    pub(crate) arrays: &'a [Array],
+    /// Number of safetensors files; an index is written for more than one.
+    pub(crate) shards: usize,
+    pub(crate) config: Value,
+    pub(crate) tokenizer: &'a Tokenizer,
+    pub(crate) card: Option<String>,
+}
+
+/// Writes the directory anew, so that no file of an earlier run stays behind.
+pub(crate) fn write(directory: &Path, contents: &Contents<'_>) -> Result<(), Box<dyn Error>> {
+    if directory.exists() {
+        fs::remove_dir_all(directory)?;
+    }
+    fs::create_dir_all(directory)?;
+    write_weights(directory, contents.arrays, contents.shards)?;
+    write_json(&directory.join("config.json"), &contents.config)?;
+    write_json(&directory.join("tokenizer.json"), &contents.tokenizer.to_json())?;
+    if let Some(card) = &contents.card {
+        fs::write(directory.join("README.md"), card)?;
+    }
+    Ok(())
+}
+
+/// Pretty JSON with a final newline.
+pub(crate) fn write_json(path: &Path, value: &Value) -> Result<(), Box<dyn Error>> {
+    Ok(fs::write(path, format!("{value:#}\n"))?)
+}
+
+fn write_weights(directory: &Path, arrays: &[Array], shards: usize) -> Result<(), Box<dyn Error>> {
+    let groups = split(arrays, shards);
+    if let [whole] = groups.as_slice() {
+        return write_safetensors(&directory.join("model.safetensors"), whole);
+    }
+    let mut map = Vec::new();
+    for (index, group) in groups.iter().enumerate() {
+        let file = format!("model-{:05}-of-{:05}.safetensors", index + 1, groups.len());
+        write_safetensors(&directory.join(&file), group)?;
+        map.extend(group.iter().map(|array| (array.name.clone(), Value::from(file.clone()))));
+    }
+    map.sort_by(|a, b| a.0.cmp(&b.0));
+    let total: usize = arrays.iter().map(|array| 2 * array.values.len()).sum();
+    let map: serde_json::Map<String, Value> = map.into_iter().collect();
+    let index = json!({ "metadata": { "total_size": total }, "weight_map": map });
+    write_json(&directory.join("model.safetensors.index.json"), &index)
+}
+
+/// Consecutive groups of about equal size.
+fn split(arrays: &[Array], shards: usize) -> Vec<&[Array]> {
+    let total: usize = arrays.iter().map(|array| array.values.len()).sum();
+    let (mut groups, mut start, mut seen) = (Vec::new(), 0, 0);
+    for (index, array) in arrays.iter().enumerate() {
+        seen += array.values.len();
+        if seen * shards >= total * (groups.len() + 1) {
+            groups.push(&arrays[start..=index]);
+            start = index + 1;
+        }
+    }
+    groups
+}
+
+fn write_safetensors(path: &Path, arrays: &[Array]) -> Result<(), Box<dyn Error>> {
+    let bytes: Vec<Vec<u8>> = arrays.iter().map(Array::bf16_bytes).collect();
+    let mut views = Vec::new();
+    for (array, bytes) in arrays.iter().zip(&bytes) {
+        views.push((array.name.as_str(), TensorView::new(Dtype::BF16, array.shape.clone(), bytes)?));
+    }
+    // One entry only: the crate writes this map in the order of a hash table.
+    let metadata = [("format".to_owned(), "pt".to_owned())].into();
+    Ok(fs::write(path, serialize(views, Some(metadata))?)?)
+}
