@@ -3,6 +3,8 @@
 //! Answers: *what is this tensor for, how is it laid out, and which rearrangements of it change nothing?*
 //! Must not know: files, numbers (it sees names, shapes and configuration only), statistics.
 
+#![forbid(unsafe_code)]
+
 mod anatomy;
 mod catalogue;
 mod dimensions;
