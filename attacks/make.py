@@ -296,7 +296,7 @@ def make_tensors():
     one("a stride that wraps to zero", "stride-wrap", "error:beyond its storage", stride=(2**62, 1), size=(5, 1))
     one("sizes whose product wraps", "size-wrap", "error:overflows", size=(2**62, 2**62), stride=(0, 0))
     one("a stride of zero that makes a terabyte of four bytes", "stride-zero-bomb", "error:expanded view", size=(2**20, 2**20), stride=(0, 0))
-    one("size and stride of different rank", "rank-differs", "error:rank", size=(2, 2, 1))
+    one("size and stride of different rank", "rank-differs", "error:as many in both", size=(2, 2, 1))
     one("a tensor of 40 dimensions", "rank-40", "error:rank", size=(1,) * 40, stride=(1,) * 40)
     one("a storage that is not in the file", "storage-missing", "error:not in the file", store=storage("9"))
     one("a storage key that is a path", "storage-path", "error:not in the file", store=storage("../../../etc/passwd"))

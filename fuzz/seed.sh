@@ -17,6 +17,16 @@ cp "$golden"/*.pt corpus/pickle/
 [ ! -d "$attacks/torch" ] || cp "$attacks"/torch/* corpus/torch_zip/
 [ ! -d "$attacks/shards" ] || cp "$attacks"/shards/* corpus/shard_map/
 [ ! -d "$attacks/json" ] || cp "$attacks"/json/* corpus/config/
+# The pickles inside archives are better seeds for the pickle target than the archives.
+for archive in corpus/torch_zip/*.pt; do
+    python3 - "$archive" "corpus/pickle/$(basename "$archive").pkl" <<'PYTHON' 2> /dev/null || true
+import sys, zipfile
+archive = zipfile.ZipFile(sys.argv[1])
+name = next(name for name in archive.namelist() if name.endswith("data.pkl"))
+open(sys.argv[2], "wb").write(archive.read(name))
+PYTHON
+done
+[ ! -d "$attacks/json" ] || cp "$attacks"/json/*.tokenizer.json corpus/tokenizer/
 printf '{"weight_map":{"a":"model.safetensors"},"metadata":{"total_size":8}}' > corpus/shard_map/plain
 printf '{"a":{"b":[1,"x",null,true]},"auto_map":{"AutoModel":"m.M"}}' > corpus/config/plain
 printf -- '---\nbase_model:\n- a/b\nlicense: mit\n---\n' > corpus/config/card

@@ -1,7 +1,8 @@
 //! `config.json`: a document becomes a flat table of dotted keys.
 
+use crate::document::{Refusal, document};
 use crate::hazards::Hazards;
-use crate::json::{Kind, Refusal, Scalar, Scanner, document};
+use crate::json::{Kind, Scalar, Scanner};
 use crate::{FormatError, Limits};
 use stemmata_model::{Config, Hazard, Level, Value, printable};
 
@@ -54,6 +55,12 @@ impl Reader<'_> {
         scanner.object(|scanner, key| {
             empty = false;
             let path = if prefix.is_empty() { key.into_owned() } else { format!("{prefix}.{key}") };
+            // A long prefix would be copied into every key below it.
+            if path.len() > self.limits.name_bytes {
+                let (claimed, limit) = (path.len() as u64, self.limits.name_bytes as u64);
+                let (file, subject) = (self.file.clone(), "the length in bytes of a dotted key".into());
+                return Err(FormatError::Limit { file, subject, claimed, limit }.into());
+            }
             match scanner.kind()? {
                 Kind::Object => self.object(scanner, &path),
                 Kind::Array => match self.list(scanner)? {
@@ -101,11 +108,6 @@ impl Reader<'_> {
         let (claimed, limit) = (self.config.entries.len() as u64 + 1, self.limits.config_entries as u64);
         if claimed > limit {
             let (file, subject) = (self.file.clone(), "the number of keys so far".into());
-            return Err(FormatError::Limit { file, subject, claimed, limit }.into());
-        }
-        if key.len() as u64 > self.limits.value_bytes {
-            let (claimed, limit) = (key.len() as u64, self.limits.value_bytes);
-            let (file, subject) = (self.file.clone(), "the length of a dotted key".into());
             return Err(FormatError::Limit { file, subject, claimed, limit }.into());
         }
         if self.config.entries.contains_key(&key) {

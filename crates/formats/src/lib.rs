@@ -9,6 +9,7 @@ mod card;
 mod config;
 mod decode;
 mod detect;
+mod document;
 mod error;
 pub mod gguf;
 mod hazards;

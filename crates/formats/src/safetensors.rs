@@ -3,8 +3,9 @@
 //! Stricter than the reference where that lets two readers of one file disagree: duplicate names are refused, and
 //! everything else that the reference tolerates against its own description is a hazard.
 
+use crate::document::Refusal;
 use crate::hazards::Hazards;
-use crate::json::{Refusal, Scanner};
+use crate::json::Scanner;
 use crate::source::Source;
 use crate::{FormatError, Limits, Parsed, ReadAt};
 use std::collections::BTreeMap;

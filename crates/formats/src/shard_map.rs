@@ -1,7 +1,8 @@
 //! Shard maps (`*.index.json`): which file holds which tensor. Both sides are attacker-chosen text.
 
+use crate::document::{Refusal, document};
 use crate::hazards::Hazards;
-use crate::json::{Kind, Refusal, Scalar, Scanner, document};
+use crate::json::{Kind, Scalar, Scanner};
 use crate::{FormatError, Limits};
 use std::collections::{BTreeMap, BTreeSet};
 use stemmata_model::{Hazard, Level, printable};

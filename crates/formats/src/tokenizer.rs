@@ -1,6 +1,7 @@
 //! `tokenizer.json`: enough of it to compare vocabularies. No encoder, no normaliser, no regular expression is read.
 
-use crate::json::{Kind, Refusal, Scanner, document};
+use crate::document::{Refusal, document};
+use crate::json::{Kind, Scanner};
 use crate::{FormatError, Limits};
 use stemmata_model::{Tokenizer, printable};
 

@@ -5,7 +5,7 @@ use crate::hazards::Hazards;
 use crate::source::{Source, Stream};
 use crate::{FormatError, Limits};
 use std::collections::HashSet;
-use stemmata_model::{Level, Shape, Storage, Tensor, printable};
+use stemmata_model::{Encoding, Level, Shape, Storage, Tensor, printable};
 
 /// The smallest description: an empty name, no extents, a type, an offset.
 const DESCRIPTION_BYTES: u64 = 8 + 4 + 4 + 8;
@@ -200,7 +200,7 @@ fn place(
 /// NVFP4 values are off by a constant without their second scale, which is a tensor of its own.
 fn missing_scales(tensors: &[Tensor], hazards: &mut Hazards) {
     let has = |name: &str| tensors.binary_search_by(|tensor| tensor.name.as_str().cmp(name)).is_ok();
-    for tensor in tensors.iter().filter(|tensor| tensor.encoding.to_string() == NVFP4) {
+    for tensor in tensors.iter().filter(|tensor| tensor.encoding == Encoding::Opaque(NVFP4)) {
         let stem = tensor.name.strip_suffix(".weight").unwrap_or(&tensor.name);
         if !has(&format!("{stem}.scale")) && !has(&format!("{stem}.weight.scale")) {
             hazards.part("missing-scale", Level::Warning, &tensor.name, || {

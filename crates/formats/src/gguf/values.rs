@@ -190,6 +190,13 @@ impl Reader<'_, '_> {
         // Texts take at least their length fields: enough to refuse a count before looping over it.
         let least = count.saturating_mul(item_bytes);
         self.source.end(stream.position(), least, subject)?;
+        if least > self.limits.kv_bytes {
+            return Err(self.source.limit(
+                format!("the size in bytes of {subject}"),
+                least,
+                self.limits.kv_bytes,
+            ));
+        }
         if key == TOKENS && kind == TEXT {
             self.keys.tokens = Some(self.tokens(stream, count, subject)?);
             return Ok(None);

@@ -58,13 +58,32 @@ impl Pickle<'_> {
         &self.values[id as usize]
     }
 
-    /// The text of a text value.
-    pub(super) fn text(&self, id: Id) -> Option<Cow<'_, str>> {
+    fn text(&self, id: Id) -> Option<Cow<'_, str>> {
         match self.get(id) {
             Value::Text(span) => Some(String::from_utf8_lossy(self.span(*span))),
             Value::Owned(text) => Some(Cow::Borrowed(text)),
             _ => None,
         }
+    }
+
+    /// Whether a value is this very text; costs nothing however long the value is.
+    pub(super) fn is_text(&self, id: Id, text: &str) -> bool {
+        match self.get(id) {
+            Value::Text(span) => self.span(*span) == text.as_bytes(),
+            Value::Owned(owned) => **owned == *text,
+            _ => false,
+        }
+    }
+
+    /// The text of a value of at most `most` bytes, for names that will be kept: one long text may be used a million
+    /// times, and must not be copied each time.
+    pub(super) fn short_text(&self, id: Id, most: usize) -> Option<Cow<'_, str>> {
+        let len = match self.get(id) {
+            Value::Text(span) => span.len as usize,
+            Value::Owned(text) => text.len(),
+            _ => return None,
+        };
+        if len <= most { self.text(id) } else { None }
     }
 
     pub(super) fn span(&self, span: Span) -> &[u8] {
@@ -113,7 +132,7 @@ impl Pickle<'_> {
             Value::Bool(false) => "False".into(),
             Value::Int(value) => value.to_string(),
             Value::Text(_) | Value::Owned(_) => {
-                let text = self.text(id).unwrap_or_default();
+                let text = self.short_text(id, 4096).unwrap_or(Cow::Borrowed("…"));
                 let cut: String = text.chars().take(60).collect();
                 format!("\"{}{}\"", printable(&cut), if cut.len() < text.len() { "…" } else { "" })
             }

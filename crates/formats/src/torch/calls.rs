@@ -6,6 +6,9 @@ use super::machine::Machine;
 use super::operands::Fault;
 use stemmata_model::Level;
 
+/// Longer names are of no module: they are reported, not kept.
+const IMPORT_BYTES: usize = 1024;
+
 impl Machine<'_, '_> {
     pub(super) fn call(&mut self, opcode: u8) -> Result<(), Fault> {
         match opcode {
@@ -15,7 +18,8 @@ impl Machine<'_, '_> {
             }
             0x93 => {
                 let (name, module) = (self.pop()?, self.pop()?);
-                let texts = (self.pickle.text(module), self.pickle.text(name));
+                let text = |id| self.pickle.short_text(id, IMPORT_BYTES);
+                let texts = (text(module), text(name));
                 if let (Some(module), Some(name)) = texts {
                     let (module, name) = (module.into_owned(), name.into_owned());
                     let global = self.import(module, name)?;
@@ -99,15 +103,11 @@ impl Machine<'_, '_> {
         let known = match self.pickle.global(callable) {
             Some(global) if global.is_trusted => builder(global),
             Some(_) => {
-                let sketch = self.pickle.sketch(args, 2);
-                if let Some(global) = self.global_mut(callable) {
-                    global.called.get_or_insert(sketch);
-                }
+                self.note_call(callable, args);
                 None
             }
             None => {
-                let sketch = self.pickle.sketch(callable, 2);
-                self.note("pickle-computed-call", Level::Danger, || {
+                self.note_about(callable, "pickle-computed-call", Level::Danger, |sketch| {
                     format!("a loader would call `{sketch}`, which the pickle computes")
                 });
                 None
@@ -120,12 +120,23 @@ impl Machine<'_, '_> {
         self.push(Value::Call { callable, args, state: None })
     }
 
+    /// Keeps a sketch of the first call of a name that is not trusted.
+    fn note_call(&mut self, callable: Id, args: Id) {
+        if self.pickle.global(callable).is_some_and(|global| global.called.is_none()) {
+            let sketch = self.pickle.sketch(args, 2);
+            if let Some(global) = self.global_mut(callable) {
+                global.called = Some(sketch);
+            }
+        }
+    }
+
     /// The initial content of `OrderedDict([(key, value), …])`. A list may be used again and again, so that copying
     /// it is charged to the budget of values.
     fn dictionary_pairs(&mut self, args: Id) -> Result<Vec<(Id, Id)>, Fault> {
         let pickle = &self.pickle;
         let Some([list]) = pickle.items(args) else { return Ok(Vec::new()) };
         let Value::List(list) = pickle.get(*list) else { return Ok(Vec::new()) };
+        let charge = list.len();
         let pairs: Vec<(Id, Id)> = list
             .iter()
             .filter_map(|pair| match pickle.items(*pair) {
@@ -133,7 +144,7 @@ impl Machine<'_, '_> {
                 _ => None,
             })
             .collect();
-        for _ in 0..pairs.len() {
+        for _ in 0..charge {
             self.make(Value::Opaque)?;
         }
         Ok(pairs)
@@ -147,8 +158,7 @@ impl Machine<'_, '_> {
         match &mut self.pickle.values[target as usize] {
             Value::Call { state, .. } => *state = Some(given),
             Value::Global(_) | Value::Opaque | Value::Persistent(_) => {
-                let sketch = self.pickle.sketch(given, 2);
-                self.note("pickle-odd", Level::Warning, || {
+                self.note_about(given, "pickle-odd", Level::Warning, |sketch| {
                     format!("a loader would set attributes `{sketch}` on what is not an object of the pickle")
                 });
             }

@@ -2,7 +2,7 @@
 
 use super::arena::{Id, Pickle, Value};
 use super::machine::{Outcome, run};
-use super::tensor::reference;
+use super::tensor::{KEY_BYTES, reference};
 use super::{Context, Place, tensors_of};
 use crate::hazards::Hazards;
 use crate::source::Source;
@@ -105,8 +105,7 @@ fn result(outcome: &Outcome, source: &Source, subject: &str, base: u64) -> Resul
 fn little_endian(pickle: &Pickle, root: Id, source: &Source) -> Result<(), FormatError> {
     let Value::Dict(pairs) = pickle.get(root) else { return Ok(()) };
     let big = pairs.iter().any(|(key, value)| {
-        pickle.text(*key).is_some_and(|key| key == "little_endian")
-            && matches!(pickle.get(*value), Value::Bool(false))
+        pickle.is_text(*key, "little_endian") && matches!(pickle.get(*value), Value::Bool(false))
     });
     if big {
         return Err(source.unsupported("byte order `big`", "only little-endian storages are read"));
@@ -140,7 +139,7 @@ fn storage_keys(
     let items = pickle.items(root).ok_or_else(fail)?;
     let key = |id: &Id| match pickle.get(*id) {
         Value::Int(number) => Some(number.to_string()),
-        _ => pickle.text(*id).map(|text| text.into_owned()),
+        _ => pickle.short_text(*id, KEY_BYTES).map(|text| text.into_owned()),
     };
     items.iter().map(|id| key(id).ok_or_else(fail)).collect()
 }

@@ -1,8 +1,8 @@
 //! The pickle machine: every opcode of protocols 0 to 5, over plain values, within a budget.
 
-use super::arena::{Id, Pickle, Span, Value};
+use super::arena::{Id, Pickle, Value};
 use super::globals::Global;
-use super::operands::{Fault, FaultKind, Operands, long, unescape};
+use super::operands::{Fault, FaultKind, Operands, unescape};
 use crate::Limits;
 use crate::hazards::Hazards;
 use std::collections::HashMap;
@@ -10,8 +10,8 @@ use stemmata_model::Level;
 
 /// Values that every machine starts with, so that a pickle of nothing but constants builds nothing.
 const NONE: Id = 0;
-const TRUE: Id = 1;
-const FALSE: Id = 2;
+pub(super) const TRUE: Id = 1;
+pub(super) const FALSE: Id = 2;
 const EMPTY_TUPLE: Id = 3;
 
 /// More oddities than this say nothing new.
@@ -100,6 +100,20 @@ impl Machine<'_, '_> {
         if self.notes.len() < NOTES {
             let offset = self.offset();
             self.notes.push(Note { code, level, offset, message: message() });
+        }
+    }
+
+    /// As [`Self::note`], with a sketch of a value that is only made if the note is kept.
+    pub(super) fn note_about(
+        &mut self,
+        id: Id,
+        code: &'static str,
+        level: Level,
+        message: impl FnOnce(&str) -> String,
+    ) {
+        if self.notes.len() < NOTES {
+            let sketch = self.pickle.sketch(id, 2);
+            self.note(code, level, || message(&sketch));
         }
     }
 
@@ -284,61 +298,6 @@ impl Machine<'_, '_> {
         Ok(())
     }
 
-    fn int_line(&mut self) -> Result<(), Fault> {
-        // Protocol 0 writes truth values as the integers `00` and `01`.
-        let line = self.operands.line()?;
-        match line {
-            b"01" => self.stack.push(TRUE),
-            b"00" => self.stack.push(FALSE),
-            _ => match std::str::from_utf8(line).ok().and_then(|text| text.trim().parse().ok()) {
-                Some(value) => self.push(Value::Int(value))?,
-                None => self.push(Value::Opaque)?,
-            },
-        }
-        Ok(())
-    }
-
-    fn long(&mut self, opcode: u8) -> Result<(), Fault> {
-        let len = if opcode == 0x8a { self.operands.byte()?.into() } else { self.operands.int32()? };
-        let Ok(len) = u64::try_from(len) else {
-            return self.operands.fault("an integer of negative length");
-        };
-        let value = long(self.operands.take(len)?);
-        self.push(value.map_or(Value::Opaque, Value::Int))
-    }
-
-    fn text(&mut self, opcode: u8) -> Result<(), Fault> {
-        let value = match opcode {
-            b'S' => {
-                let line = self.operands.line()?;
-                let quoted =
-                    line.len() >= 2 && line[0] == line[line.len() - 1] && matches!(line[0], b'\'' | b'"');
-                if !quoted {
-                    return self.operands.fault("a string without its quotes");
-                }
-                Value::Owned(unescape(&line[1..line.len() - 1]))
-            }
-            b'V' => Value::Owned(unescape(self.operands.line()?)),
-            _ => {
-                let len = match opcode {
-                    b'U' | b'C' | 0x8c => self.operands.byte()?.into(),
-                    b'T' => match u64::try_from(self.operands.int32()?) {
-                        Ok(len) => len,
-                        Err(_) => return self.operands.fault("a string of negative length"),
-                    },
-                    b'X' | b'B' => self.operands.unsigned::<4>()?,
-                    _ => self.operands.unsigned::<8>()?,
-                };
-                let span: Span = self.operands.span(len)?;
-                match opcode {
-                    b'B' | b'C' | 0x8e | 0x96 => Value::Opaque,
-                    _ => Value::Text(span),
-                }
-            }
-        };
-        self.push(value)
-    }
-
     pub(super) fn pairs(&mut self, items: &[Id]) -> Result<Vec<(Id, Id)>, Fault> {
         let (pairs, rest) = items.as_chunks::<2>();
         if !rest.is_empty() {
@@ -410,11 +369,10 @@ impl Machine<'_, '_> {
         let reference = self.make(Value::Persistent(id))?;
         self.pickle.persistent.push(reference);
         self.stack.push(reference);
-        let storage =
-            self.pickle.items(id).and_then(|items| items.first()).and_then(|kind| self.pickle.text(*kind));
-        if opcode == b'Q' && storage.as_deref() != Some("storage") {
-            let sketch = self.pickle.sketch(id, 2);
-            self.note("pickle-persistent-id", Level::Warning, || {
+        let kind = self.pickle.items(id).and_then(|items| items.first());
+        let is_storage = kind.is_some_and(|kind| self.pickle.is_text(*kind, "storage"));
+        if opcode == b'Q' && !is_storage {
+            self.note_about(id, "pickle-persistent-id", Level::Warning, |sketch| {
                 format!("an outside reference `{sketch}` does not name a storage")
             });
         }

@@ -8,6 +8,7 @@ mod arena;
 mod calls;
 mod globals;
 mod legacy;
+mod literals;
 mod machine;
 mod operands;
 mod tensor;
@@ -110,7 +111,7 @@ fn subject(name: &str) -> String {
 
 /// Interprets bytes as a pickle and walks the result without any storages.
 pub(crate) fn fuzz(bytes: &[u8]) -> usize {
-    let limits = Limits { pickle_opcodes: 100_000, pickle_nodes: 100_000, ..Limits::default() };
+    let limits = Limits { pickle_opcodes: 200_000, pickle_nodes: 20_000, ..Limits::default() };
     let file: &[u8] = &[];
     let source = Source::new(&file, "fuzz");
     let mut hazards = Hazards::new("fuzz");

@@ -12,6 +12,9 @@ const WRAPPERS: usize = 8;
 /// A strided view may have this many elements whatever its storage holds.
 const FREE_ELEMENTS: u64 = 1 << 24;
 
+/// Storage keys are small numbers in practice.
+pub(super) const KEY_BYTES: usize = 256;
+
 /// A storage as a persistent reference names it.
 pub(super) struct StorageReference {
     pub(super) key: String,
@@ -28,14 +31,14 @@ pub(super) fn reference(pickle: &Pickle, id: Id) -> Result<StorageReference, &'s
     let Some([kind, class, key, _, count, rest @ ..]) = pickle.items(*id) else {
         return Err("its storage reference has too few parts");
     };
-    if pickle.text(*kind).as_deref() != Some("storage") {
+    if !pickle.is_text(*kind, "storage") {
         return Err("its outside reference does not name a storage");
     }
     let class = pickle.global(*class).and_then(|class| storage(&class.module, &class.name));
     let Some(element) = class else { return Err("its storage class is not known") };
     let key = match pickle.get(*key) {
         Value::Int(number) => number.to_string(),
-        _ => pickle.text(*key).ok_or("its storage key is not text")?.into_owned(),
+        _ => pickle.short_text(*key, KEY_BYTES).ok_or("its storage key is not a short text")?.into_owned(),
     };
     let count = pickle.int(*count).and_then(|count| u64::try_from(count).ok());
     let Some(count) = count else { return Err("its storage's size is not a non-negative integer") };
@@ -146,18 +149,17 @@ impl View {
             (encoding, width) = (named, bytes);
         }
         let capacity = storage_bytes / width;
-        let (Some(shape), Some(strides)) = (extents(pickle, self.size), extents(pickle, self.stride)) else {
-            return fail("its size or stride is not a tuple of non-negative integers");
+        let rank = extent_items(pickle, self.size).map_or(0, <[Id]>::len);
+        if rank > context.limits.rank {
+            let limit = context.limits.rank as u64;
+            return Err(source.limit(format!("the rank of {}", subject(name)), rank as u64, limit));
+        }
+        let strides = extents(pickle, self.stride, rank);
+        let (Some(shape), Some(strides)) = (extents(pickle, self.size, rank), strides) else {
+            return fail("its size or stride is not a tuple of non-negative integers, as many in both");
         };
         let offset = pickle.int(self.offset).and_then(|offset| u64::try_from(offset).ok());
         let Some(offset) = offset else { return fail("its storage offset is not a non-negative integer") };
-        if shape.len() != strides.len() {
-            return fail("its size and stride differ in rank");
-        }
-        if shape.len() > context.limits.rank {
-            let (rank, limit) = (shape.len() as u64, context.limits.rank as u64);
-            return Err(source.limit(format!("the rank of {}", subject(name)), rank, limit));
-        }
         let product = shape.iter().try_fold(1u64, |product, extent| product.checked_mul((*extent).max(1)));
         let Some(product) = product.filter(|product| product.checked_mul(width).is_some()) else {
             return fail("the product of its size overflows 64 bits");
@@ -216,7 +218,7 @@ impl View {
     }
 }
 
-fn extents(pickle: &Pickle, id: Id) -> Option<Vec<u64>> {
+fn extent_items<'p>(pickle: &'p Pickle, id: Id) -> Option<&'p [Id]> {
     // `torch.Size((…))` in files that spell it out.
     let id = match pickle.get(id) {
         Value::Call { callable, args, .. } if pickle.global(*callable).is_some_and(|g| g.name == "Size") => {
@@ -224,7 +226,13 @@ fn extents(pickle: &Pickle, id: Id) -> Option<Vec<u64>> {
         }
         _ => id,
     };
-    pickle.items(id)?.iter().map(|item| u64::try_from(pickle.int(*item)?).ok()).collect()
+    pickle.items(id)
+}
+
+/// Exactly `rank` non-negative integers.
+fn extents(pickle: &Pickle, id: Id, rank: usize) -> Option<Vec<u64>> {
+    let items = extent_items(pickle, id).filter(|items| items.len() == rank)?;
+    items.iter().map(|item| u64::try_from(pickle.int(*item)?).ok()).collect()
 }
 
 /// Elements of the storage from the view's first to its last, both included; `None` on overflow.

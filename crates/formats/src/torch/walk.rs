@@ -13,6 +13,9 @@ const WEIGHTS: [&str; 3] = ["state_dict", "model", "module"];
 /// The parts of a pickled module that hold tensors and other modules.
 const MODULE_PARTS: [&str; 3] = ["_parameters", "_buffers", "_modules"];
 
+/// Names of entries that are still to be visited may take this much together.
+const PENDING_BYTES: usize = 64 << 20;
+
 /// What is left to visit; `Leave` ends the visit of a container.
 enum Step {
     Visit { id: Id, name: String },
@@ -52,7 +55,7 @@ pub(super) fn tensors(
 fn weights(pickle: &Pickle, root: Id, hazards: &mut Hazards) -> Id {
     let Value::Dict(pairs) = pickle.get(root) else { return root };
     for key in WEIGHTS {
-        let is_key = |pair: &&(Id, Id)| pickle.text(pair.0).is_some_and(|text| text == key);
+        let is_key = |pair: &&(Id, Id)| pickle.is_text(pair.0, key);
         let found = pairs.iter().rev().find(is_key).map(|pair| pair.1);
         let Some(found) = found.filter(|id| matches!(pickle.get(*id), Value::Dict(_))) else { continue };
         let others = pairs.iter().filter(|pair| pair.1 != found).count();
@@ -82,6 +85,7 @@ impl Walk<'_, '_, '_> {
         let mut path = HashSet::new();
         let mut steps = vec![Step::Visit { id: root, name: String::new() }];
         let mut visits = 0;
+        let mut pending = 0;
         while let Some(step) = steps.pop() {
             let (id, name) = match step {
                 Step::Visit { id, name } => (id, name),
@@ -90,8 +94,10 @@ impl Walk<'_, '_, '_> {
                     continue;
                 }
             };
-            visits += 1;
-            // A container may be shared by others that are shared again: few bytes, exponentially many names.
+            pending -= name.len();
+            // A container may be shared by others that are shared again: few bytes, exponentially many names. Looking
+            // at a container costs as much as it has items.
+            visits += 1 + self.weight(id);
             if visits > limits.pickle_nodes {
                 return Err(source.limit(
                     "the number of values under all names so far",
@@ -103,7 +109,7 @@ impl Walk<'_, '_, '_> {
                 self.keep(tensor, key, hazards)?;
                 continue;
             }
-            let children = self.children(id, hazards);
+            let children = self.children(id, hazards)?;
             if children.is_empty() {
                 continue;
             }
@@ -125,6 +131,11 @@ impl Walk<'_, '_, '_> {
                 if name.len() > limits.name_bytes {
                     let what = format!("the name length in bytes of {}", subject(&name));
                     return Err(source.limit(what, name.len() as u64, limits.name_bytes as u64));
+                }
+                pending += name.len();
+                if pending > PENDING_BYTES {
+                    let (claimed, limit) = (pending as u64, PENDING_BYTES as u64);
+                    return Err(source.limit("the size in bytes of names still to visit", claimed, limit));
                 }
                 steps.push(Step::Visit { id: child, name });
             }
@@ -148,13 +159,13 @@ impl Walk<'_, '_, '_> {
     }
 
     /// The containers and calls directly below a value, with their part of the name.
-    fn children(&self, id: Id, hazards: &mut Hazards) -> Vec<(String, Id)> {
+    fn children(&self, id: Id, hazards: &mut Hazards) -> Result<Vec<(String, Id)>, FormatError> {
         let pickle = self.pickle;
         let may_hold = |id: Id| {
             matches!(pickle.get(id), Value::Dict(_) | Value::List(_) | Value::Tuple(_) | Value::Call { .. })
         };
-        match pickle.get(id) {
-            Value::Dict(pairs) => self.dictionary(pairs, may_hold, hazards),
+        Ok(match pickle.get(id) {
+            Value::Dict(pairs) => self.dictionary(pairs, may_hold, hazards)?,
             Value::List(items) | Value::Tuple(items) => {
                 let held = items.iter().enumerate().filter(|(_, item)| may_hold(**item));
                 held.map(|(index, item)| (index.to_string(), *item)).collect()
@@ -162,7 +173,7 @@ impl Walk<'_, '_, '_> {
             // A module pickled whole: its class cannot be used, its parts can.
             Value::Call { state: Some(state), .. } => match pickle.get(*state) {
                 Value::Dict(pairs) => {
-                    let mut parts = self.dictionary(pairs, may_hold, hazards);
+                    let mut parts = self.dictionary(pairs, may_hold, hazards)?;
                     if parts.iter().any(|(key, _)| MODULE_PARTS.contains(&key.as_str())) {
                         parts.retain(|(key, _)| MODULE_PARTS.contains(&key.as_str()));
                         parts.iter_mut().for_each(|(key, _)| key.clear());
@@ -172,7 +183,21 @@ impl Walk<'_, '_, '_> {
                 _ => Vec::new(),
             },
             _ => Vec::new(),
-        }
+        })
+    }
+
+    /// Items that looking at a value has to go through.
+    fn weight(&self, id: Id) -> u64 {
+        let items = match self.pickle.get(id) {
+            Value::Dict(pairs) => pairs.len(),
+            Value::List(items) | Value::Tuple(items) => items.len(),
+            Value::Call { state: Some(state), .. } => match self.pickle.get(*state) {
+                Value::Dict(pairs) => pairs.len(),
+                _ => 0,
+            },
+            _ => 0,
+        };
+        items as u64
     }
 
     /// The entries of a dictionary that may hold tensors. A key that was set twice has its last value, as in Python.
@@ -181,16 +206,22 @@ impl Walk<'_, '_, '_> {
         pairs: &[(Id, Id)],
         may_hold: impl Fn(Id) -> bool,
         hazards: &mut Hazards,
-    ) -> Vec<(String, Id)> {
+    ) -> Result<Vec<(String, Id)>, FormatError> {
+        let most = self.context.limits.name_bytes;
         let mut last = HashMap::new();
         let mut order = Vec::new();
         for (key, value) in pairs {
             let key = match self.pickle.get(*key) {
                 Value::Int(number) => number.to_string(),
-                _ => match self.pickle.text(*key) {
+                Value::Text(_) | Value::Owned(_) => match self.pickle.short_text(*key, most) {
                     Some(text) => text.into_owned(),
+                    None if may_hold(*value) => {
+                        let what = "the name length in bytes of an entry";
+                        return Err(self.context.source.limit(what, most as u64 + 1, most as u64));
+                    }
                     None => continue,
                 },
+                _ => continue,
             };
             match last.insert(key.clone(), *value) {
                 None => order.push(key),
@@ -199,10 +230,7 @@ impl Walk<'_, '_, '_> {
                 }),
             }
         }
-        order
-            .into_iter()
-            .filter_map(|key| last.get(&key).map(|id| (key.clone(), *id)))
-            .filter(|(_, id)| may_hold(*id))
-            .collect()
+        let entries = order.into_iter().filter_map(|key| last.get(&key).map(|id| (key.clone(), *id)));
+        Ok(entries.filter(|(_, id)| may_hold(*id)).collect())
     }
 }

@@ -36,6 +36,8 @@ pub(crate) struct End {
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) name: String,
+    /// Length of the name as stored.
+    name_bytes: u64,
     pub(super) flags: u16,
     pub(super) method: u16,
     pub(super) crc: u32,
@@ -206,6 +208,7 @@ fn entry(bytes: &[u8], prefix: u64) -> Option<(Entry, usize)> {
     }
     let entry = Entry {
         name: String::from_utf8_lossy(name).into_owned(),
+        name_bytes: name_len as u64,
         flags: u16_at(head, 8),
         method: u16_at(head, 10),
         crc: u32_at(head, 16),
@@ -245,7 +248,12 @@ pub(super) fn locate(
             return Err(source.malformed(subject, range, "no local header where the directory says"));
         }
         let (name_len, extra_len) = (u64::from(u16_at(&header, 26)), u64::from(u16_at(&header, 28)));
-        let local_name = source.read(entry.local + LOCAL_BYTES, name_len, &subject)?;
+        // A name of another length differs for sure; reading it would let one header cost 64 KiB for each entry.
+        let same_length = name_len == entry.name_bytes;
+        let local_name = match same_length {
+            true => source.read(entry.local + LOCAL_BYTES, name_len, &subject)?,
+            false => Vec::new(),
+        };
         entry.data = entry.local + LOCAL_BYTES + name_len + extra_len;
         source.end(entry.data, entry.packed, &subject)?;
         if let Some(what) = contradiction(entry, &header, &local_name) {
