@@ -1,0 +1,108 @@
+//! Synthetic bf16 checkpoints in the Llama layout: Gaussian weights, and a second one with noise added.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use stemmata_stats::SplitMix64;
+
+/// The weight file's name.
+pub const FILE: &str = "model.safetensors";
+
+/// Extents of a Llama-like model.
+pub struct Shape {
+    pub layers: u64,
+    pub residual: u64,
+    pub hidden: u64,
+    pub kv: u64,
+    pub vocabulary: u64,
+}
+
+/// About 2.3 GB.
+pub const SMALL: Shape = Shape { layers: 4, residual: 4096, hidden: 14336, kv: 1024, vocabulary: 32_000 };
+/// The shapes of Llama 3.1 8B, 16.1 GB.
+pub const LLAMA_8B: Shape =
+    Shape { layers: 32, residual: 4096, hidden: 14336, kv: 1024, vocabulary: 128_256 };
+
+fn tensors(shape: &Shape) -> Vec<(String, [u64; 2])> {
+    let (d, h, kv) = (shape.residual, shape.hidden, shape.kv);
+    let mut list = vec![("model.embed_tokens.weight".to_owned(), [shape.vocabulary, d])];
+    for layer in 0..shape.layers {
+        for (name, extents) in [
+            ("self_attn.q_proj", [d, d]),
+            ("self_attn.k_proj", [kv, d]),
+            ("self_attn.v_proj", [kv, d]),
+            ("self_attn.o_proj", [d, d]),
+            ("mlp.gate_proj", [h, d]),
+            ("mlp.up_proj", [h, d]),
+            ("mlp.down_proj", [d, h]),
+        ] {
+            list.push((format!("model.layers.{layer}.{name}.weight"), extents));
+        }
+    }
+    list.push(("lm_head.weight".to_owned(), [shape.vocabulary, d]));
+    list
+}
+
+/// Writes candidate and reference under `root` unless they are there; returns their directories.
+pub fn pair(root: &Path, shape: &Shape) -> [PathBuf; 2] {
+    ["candidate", "reference"].map(|name| {
+        let directory = root.join(name);
+        let done = directory.join("done");
+        if !done.exists() {
+            std::fs::create_dir_all(&directory).expect("the target directory is writable");
+            write(&directory, shape, name == "candidate").expect("enough disk for the benchmark");
+            std::fs::write(done, "").expect("the target directory is writable");
+        }
+        directory
+    })
+}
+
+fn write(directory: &Path, shape: &Shape, noisy: bool) -> std::io::Result<()> {
+    let heads = shape.residual / 128;
+    std::fs::write(
+        directory.join("config.json"),
+        format!(
+            r#"{{"model_type":"llama","architectures":["LlamaForCausalLM"],"hidden_size":{},"num_attention_heads":{heads},"num_key_value_heads":{},"num_hidden_layers":{},"intermediate_size":{},"vocab_size":{},"rms_norm_eps":1e-5}}"#,
+            shape.residual,
+            shape.kv / 128,
+            shape.layers,
+            shape.hidden,
+            shape.vocabulary
+        ),
+    )?;
+    let (mut header, mut at) = (String::from("{"), 0);
+    for (name, [rows, cols]) in tensors(shape) {
+        let end = at + rows * cols * 2;
+        header +=
+            &format!(r#""{name}":{{"dtype":"BF16","shape":[{rows},{cols}],"data_offsets":[{at},{end}]}},"#);
+        at = end;
+    }
+    header.pop();
+    header.push('}');
+    while header.len() % 8 != 0 {
+        header.push(' ');
+    }
+    let mut out = BufWriter::with_capacity(1 << 22, File::create(directory.join(FILE))?);
+    out.write_all(&(header.len() as u64).to_le_bytes())?;
+    out.write_all(header.as_bytes())?;
+    // Weights and noise come from tables of 64 Ki normal values: four table look-ups per random word.
+    let mut random = SplitMix64::new(1);
+    let table: Vec<f32> = (0..65_536).map(|_| 0.02 * random.normal() as f32).collect();
+    let (mut weights, mut noise) = (SplitMix64::new(2), SplitMix64::new(3));
+    let mut chunk = Vec::with_capacity(1 << 16);
+    let mut left = at / 2;
+    while left > 0 {
+        chunk.clear();
+        while chunk.len() < 1 << 16 && left > 0 {
+            let (w, n) = (weights.next_u64(), noise.next_u64());
+            for i in 0..left.min(4) {
+                let value = table[(w >> (16 * i)) as usize & 0xffff];
+                let added = if noisy { 0.05 * table[(n >> (16 * i)) as usize & 0xffff] } else { 0.0 };
+                chunk.extend_from_slice(&half::bf16::from_f32(value + added).to_bits().to_le_bytes());
+            }
+            left = left.saturating_sub(4);
+        }
+        out.write_all(&chunk)?;
+    }
+    out.into_inner()?.sync_all()
+}
