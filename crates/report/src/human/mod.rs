@@ -1,0 +1,37 @@
+//! Output for people at a terminal: the verdict first, then the reasons, then what was not done.
+
+mod comparison;
+mod curve;
+mod difference;
+mod inspection;
+mod pen;
+mod shared;
+mod table;
+
+use crate::Style;
+use crate::wire;
+use pen::Pen;
+
+/// A comparison.
+pub(crate) fn comparison(report: &wire::Report, style: &Style) -> String {
+    finish(comparison::lines(report, &Pen::new(*style)))
+}
+
+/// An inspection.
+pub(crate) fn inspection(inspection: &wire::Inspection, style: &Style) -> String {
+    finish(inspection::lines(inspection, &Pen::new(*style)))
+}
+
+/// A diff; `stat_only` leaves only the totals.
+pub(crate) fn difference(difference: &wire::Difference, stat_only: bool, style: &Style) -> String {
+    finish(difference::lines(difference, stat_only, &Pen::new(*style)))
+}
+
+fn finish(lines: Vec<String>) -> String {
+    let mut out = String::new();
+    for line in lines {
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}

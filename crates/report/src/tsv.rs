@@ -1,0 +1,86 @@
+//! TSV: a header and rows. Columns are only ever appended.
+
+use crate::text::tsv_cell;
+use crate::wire::{Difference, Inspection, Report};
+
+/// One row for the pair.
+pub(crate) fn comparison(report: &Report) -> String {
+    let verdict = &report.verdict;
+    let header = [
+        "candidate",
+        "reference",
+        "verdict",
+        "relation",
+        "direction",
+        "log10_p",
+        "effect",
+        "power_smallest_share",
+        "tests_run",
+        "tests_skipped",
+    ];
+    let row = [
+        tsv_cell(&report.candidate().reference),
+        tsv_cell(&report.reference().reference),
+        verdict.kind.to_owned(),
+        verdict.relation.unwrap_or_default().to_owned(),
+        verdict.direction.to_owned(),
+        number(verdict.log10_p),
+        number(report.components.iter().find_map(|c| c.effect)),
+        number(verdict.power.and_then(|p| p.smallest_share)),
+        verdict.tests.to_string(),
+        report.not_tested.len().to_string(),
+    ];
+    lines(&header, [row.to_vec()])
+}
+
+/// One row per stored tensor.
+pub(crate) fn inspection(inspection: &Inspection) -> String {
+    let header = ["name", "shape", "encoding", "file", "purpose"];
+    let rows = inspection.tensors.iter().map(|t| {
+        let shape: Vec<String> = t.shape.iter().map(u64::to_string).collect();
+        vec![
+            tsv_cell(&t.name),
+            shape.join("x"),
+            tsv_cell(&t.encoding),
+            tsv_cell(&t.file),
+            tsv_cell(&t.purpose),
+        ]
+    });
+    lines(&header, rows)
+}
+
+/// One row per logical tensor.
+pub(crate) fn difference(difference: &Difference) -> String {
+    let header =
+        ["status", "place", "candidate", "reference", "rows", "columns", "changed", "relative", "cosine"];
+    let rows = difference.tensors.iter().map(|r| {
+        let name = |text: &Option<String>| tsv_cell(text.as_deref().unwrap_or_default());
+        vec![
+            r.status.to_owned(),
+            name(&r.place),
+            name(&r.candidate),
+            name(&r.reference),
+            r.shape[0].to_string(),
+            r.shape[1].to_string(),
+            number(r.changed),
+            number(r.relative),
+            number(r.cosine),
+        ]
+    });
+    lines(&header, rows)
+}
+
+fn lines(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut out = header.join("\t");
+    out.push('\n');
+    for row in rows {
+        out.push_str(&row.join("\t"));
+        out.push('\n');
+    }
+    out
+}
+
+/// Full precision, an empty cell for nothing. A minus sign in a number is no formula.
+fn number(x: Option<f64>) -> String {
+    x.map_or_else(String::new, |x| serde_json::Value::from(x).to_string())
+}

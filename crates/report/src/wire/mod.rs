@@ -1,0 +1,24 @@
+//! The wire format: serialisable twins of the values of `audit`, converted one by one.
+//!
+//! A field here is a promise (`schemas/report-1.0.0.json`); a field of a domain type is not. Every text passes
+//! through one cleaner, every number that weights can make infinite or NaN becomes `null`.
+
+mod comparison;
+mod convert;
+mod difference;
+mod inspection;
+
+pub use comparison::{
+    Change, Component, Declared, Evidence, File, Input, Interval, Io, Layer, LayerCount, Noise, NotTested,
+    Power, Remark, Report, Tool, Verdict,
+};
+pub use difference::{Difference, Row, Totals};
+pub use inspection::{Inspection, Part, StoredFile, Tensor, Tokenizer};
+
+/// Version of the wire format of all three results.
+pub const SCHEMA_VERSION: &str = "1.0.0";
+
+/// A number that JSON can hold; `-0` becomes `0`.
+fn finite(x: f64) -> Option<f64> {
+    x.is_finite().then_some(x + 0.0)
+}
