@@ -36,9 +36,8 @@ impl Teacher {
             let found = CHARACTERS.iter().position(|character| *character == picture.text[slot]);
             found.expect("pictures are drawn from these characters") as u32
         };
-        let targets: Vec<u32> = (0..GLYPHS)
-            .flat_map(|slot| pictures.iter().map(move |picture| class(slot, picture)))
-            .collect();
+        let targets: Vec<u32> =
+            (0..GLYPHS).flat_map(|slot| pictures.iter().map(move |picture| class(slot, picture))).collect();
         let logits = self.classes.forward(&Tensor::cat(&means, 0)?)?;
         cross_entropy(&logits, &targets, &vec![1.0; targets.len()])
     }
