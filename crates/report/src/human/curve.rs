@@ -31,11 +31,9 @@ pub(super) fn lines(report: &Report, pen: &Pen) -> Vec<String> {
     if rows.is_empty() {
         return Vec::new();
     }
-    let scale = pen.either("▁ 0 to █ 1", "0 to 9 for 0 to 1");
-    let mut out = vec![
-        String::new(),
-        pen.paint(&format!("layers, first to last; height is the effect, {scale}"), Paint::Dim),
-    ];
+    let scale = pen.either("0 (▁) to 1 (█)", "0 (0) to 1 (9)");
+    let mut out =
+        vec![String::new(), pen.paint(&format!("layers, first to last; effect from {scale}"), Paint::Dim)];
     for (head, curve) in rows {
         out.extend(wrap(&head, pen.width().saturating_sub(2)).iter().map(|line| format!("  {line}")));
         out.push(format!("  {curve}"));
