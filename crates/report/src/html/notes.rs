@@ -1,0 +1,145 @@
+//! What was not tested, remarks, methods, and how to do it again.
+
+use super::markup::{Cell, Table, esc, facts, section};
+use crate::number::{bytes, short};
+use crate::wire::Report;
+
+/// Absence is a row.
+pub(super) fn not_tested(report: &Report) -> String {
+    if report.not_tested.is_empty() {
+        return String::new();
+    }
+    let items: String = report
+        .not_tested
+        .iter()
+        .map(|n| format!("<li>{} <span class=\"why\">– {}</span></li>\n", esc(&n.what), esc(&n.reason)))
+        .collect();
+    section("not-tested", "Not tested", &format!("<ul>\n{items}</ul>\n"))
+}
+
+/// All findings, the most serious first, with what their codes mean.
+pub(super) fn findings(report: &Report) -> String {
+    let rank = |level: &str| ["danger", "warning", "note"].iter().position(|l| *l == level);
+    let mut sorted: Vec<_> = report.findings.iter().collect();
+    sorted.sort_by_key(|f| rank(f.level));
+    let items: String = sorted
+        .iter()
+        .map(|f| {
+            let place = format!("{} {}", f.side, f.subject);
+            let place = match place.trim() {
+                "" => String::new(),
+                place => format!("{}: ", esc(place)),
+            };
+            let explanation = f.explanation.map_or_else(String::new, |text| {
+                format!("<p class=\"small soft\">{}</p>", esc(text))
+            });
+            format!(
+                "<div class=\"finding {0}\"><p><span class=\"level\">{0}</span> <code>{1}</code></p><p>{place}{2}</p>\
+                 {explanation}</div>\n",
+                f.level,
+                esc(f.code),
+                esc(&f.message)
+            )
+        })
+        .collect();
+    section("findings", "Findings", &items)
+}
+
+struct Method {
+    test: &'static str,
+    name: &'static str,
+    statement: &'static str,
+    null: &'static str,
+    assumption: &'static str,
+    source: &'static str,
+}
+
+const METHODS: &[Method] = &[
+    Method {
+        test: "sign-flip",
+        name: "Sign flip",
+        statement: "For every channel whose sign a network may flip without changing its function, the weighted inner product of \
+                    the candidate's and the reference's weights is a coin with a magnitude. T is their sum over the root of \
+                    the sum of their squares. The p-value is Chernoff's bound with the exact moment generating function of \
+                    a Rademacher sum, both tails; it is never looser than Hoeffding's 2·exp(−T²/2).",
+        null: "The models grew from independent random starts; the signs of matching channels are then fair coins.",
+        assumption: "Initial weights are symmetric in sign and training treats a network and its sign-flipped twin alike. Data, \
+                     order, tokenizer and recipe may be shared.",
+        source: "Symmetry argument: Zhu, Ahmed, Kuditipudi, Liang, Independence Tests for Language Models, ICML 2025, arXiv \
+                 2502.12292. Bounds: Chernoff 1952; Hoeffding 1963.",
+    },
+    Method {
+        test: "fixed-points",
+        name: "Fixed points",
+        statement: "Each feed-forward unit of the candidate is matched with the nearest unit of the reference. K counts the units \
+                    whose neighbour carries the same label. Under the null, k or more fixed points have probability at most \
+                    1/k! in one layer.",
+        null: "The models grew from independent random starts; the labels of units are then a uniformly random permutation.",
+        assumption: "Initialisation and training do not depend on how the units of a layer are numbered.",
+        source: "Zhu, Ahmed, Kuditipudi, Liang, ICML 2025, arXiv 2502.12292, with a factorial-moment bound in place of \
+                 resampling.",
+    },
+    Method {
+        test: "exact-identity",
+        name: "Exact identity",
+        statement: "E counts tensors whose values are all equal, without those that are equal too easily (tiny tensors, one magnitude \
+                    throughout).",
+        null: "None: it has no calibrated p-value and takes no part in the decision on dependence.",
+        assumption: "None.",
+        source: "Definition.",
+    },
+    Method {
+        test: "noise-order",
+        name: "Noise order",
+        statement: "Noise that was added to X is uncorrelated with X and correlated with X plus noise. Two z-tests, one for each \
+                    order; an order is asserted when the other is rejected far beyond it.",
+        null: "The noise was added in the other order.",
+        assumption: "Dependence was found, and the change is Gaussian noise that ignores the weights it is added to. Asymptotic.",
+        source: "Elementary; the z-statistic is a studentised inner product.",
+    },
+];
+
+/// The methods that this report used.
+pub(super) fn methods(report: &Report) -> String {
+    let mut table = Table::new(
+        "Tests used in this report",
+        &[("test", false), ("statement", false), ("null", false), ("assumption", false), ("source", false)],
+    );
+    let mut used = 0;
+    for method in METHODS {
+        if report.evidence.iter().any(|e| e.test.split('/').next() == Some(method.test)) {
+            used += 1;
+            let texts = [method.statement, method.null, method.assumption, method.source];
+            let mut cells = vec![Cell::text(method.name)];
+            cells.extend(texts.map(Cell::long));
+            table.row("", &cells);
+        }
+    }
+    let correction = "<p>All tests of dependence, on components and on layers, form one family. Bonferroni's correction holds for any \
+                      dependence among them: a test counts when its p-value is at most α divided by the number of tests (Holm \
+                      1979 orders them and can only find more; the smallest p decides alike). Intervals describe the size of \
+                      an effect and decide nothing.</p>\n";
+    let table = if used > 0 { table.render() } else { String::new() };
+    section("methods", "Methods", &format!("{table}{correction}"))
+}
+
+/// The command, the seed, the cost.
+pub(super) fn again(report: &Report) -> String {
+    let mut pairs = vec![
+        ("seed", report.seed.to_string()),
+        ("version", format!("{} {}", report.tool.name, esc(&report.tool.version))),
+        ("read", bytes(report.io.bytes_read)),
+    ];
+    if let Some(seconds) = report.io.seconds_wall {
+        pairs.push(("time", format!("{} s", short(seconds))));
+    }
+    if let Some(peak) = report.io.peak_memory_bytes {
+        pairs.push(("peak memory", bytes(peak)));
+    }
+    let body = format!(
+        "<p>The same inputs give the same bytes.</p>\n<pre class=\"command\" tabindex=\"0\">{}</pre>\n{}",
+        esc(&report.command),
+        facts(&pairs)
+    );
+    section("again", "Do it again", &body)
+}
