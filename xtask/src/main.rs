@@ -7,12 +7,14 @@ use std::process::ExitCode;
 
 #[cfg(feature = "train")]
 mod calibrate;
+mod calibration;
 #[cfg(feature = "train")]
 mod fixtures;
 #[cfg_attr(not(feature = "train"), allow(dead_code, reason = "tested always, used by the trainer only"))]
 mod layout;
 #[cfg_attr(not(feature = "train"), allow(dead_code, reason = "tested always, used by the trainer only"))]
 mod material;
+mod tidy;
 #[cfg(feature = "train")]
 mod train;
 
@@ -20,7 +22,9 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND [OPTIONS]
 
 commands:
+  tidy            check the dependency table and the rules for files
   fixtures        train and write the fixture models          [--out DIR]
+  calibrate       compare a calibration zoo's pairs          [--zoo DIR] [--out DIR] [--date TEXT]
   calibrate-zoo   train independent models for calibration    [--out DIR] [--models N] [--gpt2 N] [--shared-init K]
 ";
 
@@ -31,6 +35,8 @@ fn main() -> ExitCode {
         None => return usage("no command given"),
     };
     let done = match command {
+        "tidy" => no_more(options).and_then(|()| Ok(tidy::run()?)),
+        "calibrate" => calibration::run(options),
         "fixtures" => fixtures(options),
         "calibrate-zoo" => calibrate_zoo(options),
         "help" | "--help" | "-h" => {
@@ -120,7 +126,6 @@ fn needs_trainer(command: &str) -> Result<(), Failure> {
 }
 
 /// The value of `--name VALUE` among the options, taken out of them.
-#[cfg_attr(not(feature = "train"), allow(dead_code, reason = "only the trainer has options"))]
 fn take_option(options: &mut Vec<String>, name: &str) -> Result<Option<String>, Failure> {
     let Some(at) = options.iter().position(|option| option == name) else { return Ok(None) };
     if at + 1 >= options.len() {
@@ -131,7 +136,6 @@ fn take_option(options: &mut Vec<String>, name: &str) -> Result<Option<String>, 
 }
 
 /// Refuses what no option has taken.
-#[cfg_attr(not(feature = "train"), allow(dead_code, reason = "only the trainer has options"))]
 fn no_more(options: &[String]) -> Result<(), Failure> {
     match options.first() {
         Some(option) => Err(Failure::Usage(format!("unexpected `{option}`"))),

@@ -333,7 +333,7 @@ fn merge(
         done.elements += stripe.rows * pair.cols;
         if stripe.last {
             let mut sums = std::mem::take(&mut open);
-            scale_sampled_norms(pair, &mut sums);
+            scale_sampled_norms(&mut sums);
             finished[stripe.pair] = Some(sums);
             done.tensors += 1;
         }
@@ -342,14 +342,15 @@ fn merge(
     Ok(assemble(plan, finished))
 }
 
-/// Column norms were summed over a sample of rows: bring them to the scale of all rows.
-fn scale_sampled_norms(pair: &PairPlan, sums: &mut PairSums) {
-    if pair.rows > 256 {
-        let scale = pair.rows as f64 / pair.rows.div_ceil(NORM_SAMPLE) as f64;
-        for col in &mut sums.cols {
-            col.1 *= scale;
-            col.2 *= scale;
-        }
+/// Column norms were summed over a sample of rows: scale them so that they add up to the exact sum over all elements.
+fn scale_sampled_norms(sums: &mut PairSums) {
+    let sampled = sums.cols.iter().fold((0.0, 0.0), |(c, r), col| (c + col.1, r + col.2));
+    let ratio = |exact: f64, sampled: f64| if sampled > 0.0 { exact / sampled } else { 0.0 };
+    let scale =
+        (ratio(sums.moments.candidate_squares, sampled.0), ratio(sums.moments.reference_squares, sampled.1));
+    for col in &mut sums.cols {
+        col.1 *= scale.0;
+        col.2 *= scale.1;
     }
 }
 

@@ -84,17 +84,10 @@ pub(crate) fn noise(pairs: &[&PairMeasurement], significand_bits: Option<u32>) -
         let of_tensor = (m.difference_squares - rounding * m.candidate_squares).max(0.0) / n;
         variance += of_tensor * n;
         sigmas.push((of_tensor.sqrt(), n));
-        let excess = n * m.difference_fourths / m.difference_squares.powi(2) - 3.0;
-        let (d2, r2) = (m.difference_squares / n, m.reference_squares / n);
-        let covariance = m.difference_reference_squares / n - d2 * r2;
-        let spread = (m.difference_fourths / n - d2 * d2) * (m.reference_fourths / n - r2 * r2);
-        let correlated = if spread > 0.0 { covariance / spread.sqrt() } else { 0.0 };
-        kurtosis += n * excess;
-        correlation += n * correlated;
-        let gaussian = excess.abs() <= GAUSSIAN_KURTOSIS + 5.0 * (24.0 / n).sqrt()
-            && correlated.abs() <= GAUSSIAN_CORRELATION + 5.0 / n.sqrt()
-            && m.changed as f64 >= 0.5 * n;
-        passing += if gaussian { n } else { 0.0 };
+        let shape = shape(m);
+        kurtosis += n * shape.excess_kurtosis;
+        correlation += n * shape.magnitude_correlation;
+        passing += if shape.gaussian { n } else { 0.0 };
     }
     let n = elements as f64;
     let mean = sigmas.iter().map(|(s, w)| s * w).sum::<f64>() / n;
@@ -107,4 +100,32 @@ pub(crate) fn noise(pairs: &[&PairMeasurement], significand_bits: Option<u32>) -
         sigma_variation: if mean > 0.0 { scatter.sqrt() / mean } else { 0.0 },
         gaussian: passing >= GAUSSIAN_SHARE * n,
     })
+}
+
+/// How the change of one tensor is distributed.
+struct ChangeShape {
+    excess_kurtosis: f64,
+    magnitude_correlation: f64,
+    gaussian: bool,
+}
+
+fn shape(m: &Moments) -> ChangeShape {
+    let n = m.n as f64;
+    let excess_kurtosis = n * m.difference_fourths / m.difference_squares.powi(2) - 3.0;
+    let (d2, r2) = (m.difference_squares / n, m.reference_squares / n);
+    let covariance = m.difference_reference_squares / n - d2 * r2;
+    let spread = (m.difference_fourths / n - d2 * d2) * (m.reference_fourths / n - r2 * r2);
+    let magnitude_correlation = if spread > 0.0 { covariance / spread.sqrt() } else { 0.0 };
+    ChangeShape {
+        excess_kurtosis,
+        magnitude_correlation,
+        gaussian: excess_kurtosis.abs() <= GAUSSIAN_KURTOSIS + 5.0 * (24.0 / n).sqrt()
+            && magnitude_correlation.abs() <= GAUSSIAN_CORRELATION + 5.0 / n.sqrt()
+            && m.changed as f64 >= 0.5 * n,
+    }
+}
+
+/// Whether the change of one tensor, by itself, looks like Gaussian noise.
+pub(crate) fn is_gaussian(m: &Moments) -> bool {
+    m.n >= SMALLEST_TENSOR && m.difference_squares > 0.0 && shape(m).gaussian
 }

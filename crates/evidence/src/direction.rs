@@ -1,6 +1,6 @@
 //! Which came first, and how: only cues that cannot be reversed (METHODS 8).
 
-use crate::change::{Change, Noise};
+use crate::change::{Change, Noise, is_gaussian};
 use crate::{Direction, Evidence, Scope, TestKind};
 use stemmata_alignment::PairMeasurement;
 use stemmata_stats::{PKind, PValue, normal_log10_two_sided};
@@ -96,7 +96,8 @@ pub(crate) fn read(
 /// hundredth of the other's where billions of elements make even the bias of storage rounding visible.
 fn noise_order(pairs: &[&PairMeasurement]) -> Reading {
     let (mut with_r, mut with_c, mut var_r, mut var_c, mut n) = (0.0, 0.0, 0.0, 0.0, 0);
-    for m in pairs.iter().filter_map(|p| p.moments.as_ref()).filter(|m| m.n > 0) {
+    // A tensor that was replaced or paired wrongly says nothing about the order of the others.
+    for m in pairs.iter().filter_map(|p| p.moments.as_ref()).filter(|m| is_gaussian(m)) {
         let sigma2 = m.difference_squares / m.n as f64;
         with_r += m.dot - m.reference_squares;
         with_c += m.candidate_squares - m.dot;

@@ -4,6 +4,7 @@
 //! prefixes, repeated blocks, what lies around them. Every result is marked as inferred, and guesses are noted.
 
 mod blocks;
+mod connector;
 mod feed_forward;
 mod hints;
 mod prefix;

@@ -3,8 +3,9 @@
 //! Answers: *which are the embedding, the head, the final norm, the patches, the connector?*
 
 use super::blocks::{Slot, slot};
+use super::connector::connector;
 use super::hints::{assign, bias_stem, component_score, score, weight_stem};
-use crate::rule::{Rule, Split};
+use crate::rule::Rule;
 use crate::{Component, Role, Term};
 use stemmata_model::Tensor;
 
@@ -121,44 +122,11 @@ pub(crate) fn place(tensors: &[Tensor], left: &[usize], homes: &[Home]) -> (Vec<
         }
         slots.retain(|slot| placed.iter().all(|done| done.tensor != slot.tensor));
     }
-    placed.extend(connector(&slots, homes));
+    let (connected, tied) = connector(&slots, homes);
+    placed.extend(connected);
+    guessed |= tied;
     placed.extend(biases(&slots, tensors, &placed));
     (placed, guessed)
-}
-
-/// What sounds like a connector, by shape.
-fn connector(slots: &[Slot<'_>], homes: &[Home]) -> Vec<Placed> {
-    if homes.iter().any(|home| home.component == Component::Connector) {
-        return Vec::new();
-    }
-    let width = |component| homes.iter().find(|home| home.component == component).map(|home| home.residual);
-    let vision = width(Component::VisionTower);
-    let mut placed: Vec<Placed> = Vec::new();
-    let mut taken: Vec<Role> = Vec::new();
-    for slot in slots.iter().filter(|slot| component_score(slot.suffix, Component::Connector) > 0) {
-        let rule = match *slot.shape {
-            [rows, cols] if cols.checked_mul(3) == Some(rows) => Rule {
-                roles: vec![Role::Query, Role::Key, Role::Value],
-                split: Split::Equal,
-                ..Rule::plain(Role::Query)
-            },
-            [_, cols] if Some(cols) == vision => Rule::plain(Role::InputProjection),
-            [rows, cols] if rows == cols && score(slot.suffix, Role::Output) > 1 => Rule::plain(Role::Output),
-            [rows, cols] if rows == cols => Rule::plain(Role::OutputProjection),
-            [rows, cols] if rows < cols && slot.suffix.contains("query") => Rule::plain(Role::LatentQuery),
-            _ => continue,
-        };
-        if !taken.contains(&rule.roles[0]) {
-            taken.push(rule.roles[0]);
-            placed.push(Placed {
-                tensor: slot.tensor,
-                component: Component::Connector,
-                rule,
-                term: Term::Weight,
-            });
-        }
-    }
-    placed
 }
 
 /// Biases of what has been placed.
