@@ -84,6 +84,26 @@ fn untrusted_text_stays_text() {
 }
 
 #[test]
+fn a_page_asks_for_nothing_and_says_its_numbers() {
+    for value in [derived(), acquitted()] {
+        let page = comparison(&value, Format::Html, &Style::default(), &context());
+        let policy = "content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\"";
+        assert!(page.contains(policy) && page.contains("<html lang=\"en\">"));
+        for request in
+            ["http://", "https://", " src=", "url(", "@import", "<link", "<iframe", " onclick", "javascript:"]
+        {
+            assert!(!page.contains(request), "{request}");
+        }
+        let embedded = page.split("id=\"report\">").nth(1).and_then(|rest| rest.split("</script>").next());
+        let embedded: serde_json::Value = serde_json::from_str(embedded.unwrap()).unwrap();
+        let json = comparison(&value, Format::Json, &Style::default(), &context());
+        assert_eq!(embedded, serde_json::from_str::<serde_json::Value>(&json).unwrap());
+        let numbered = value.judgement.layers.iter().filter(|l| l.candidate_layer.is_some()).count();
+        assert_eq!(page.matches("<circle class=\"dot").count(), numbered);
+    }
+}
+
+#[test]
 fn the_same_values_give_the_same_bytes() {
     for format in Format::ALL {
         let once = comparison(&derived(), format, &Style::default(), &context());

@@ -24,7 +24,7 @@ pub(super) fn section(report: &Report) -> String {
     let limit = limit(report);
     let body = format!(
         "<p class=\"soft\">The bell is the distribution of the studentised statistic T that independent models would give. Each \
-         row is one test; its mark is where these two models landed. Beyond the dashed lines (|T| = {}) Hoeffding's bound \
+         row is one test; its mark is where these two models landed, an arrow if that is off the scale. Beyond the dashed lines (|T| = {}) Hoeffding's bound \
          is below α divided by the number of tests.</p>\n{}\
          <p class=\"small soft\">The numbers are in the table of the evidence below. Fixed points have another null \
          distribution and are only there.</p>\n",
@@ -38,6 +38,11 @@ pub(super) fn section(report: &Report) -> String {
 fn limit(report: &Report) -> f64 {
     let verdict = &report.verdict;
     (2.0 * (2.0 * verdict.tests.max(1) as f64 / verdict.alpha).ln()).max(0.0).sqrt()
+}
+
+/// Height of the bell at `t`, from the top of the figure.
+fn density(t: f64) -> f64 {
+    BELL - (BELL - 8.0) * (-t * t / 2.0).exp()
 }
 
 fn x(t: f64) -> f64 {
@@ -64,7 +69,7 @@ fn figure(report: &Report, tests: &[&Evidence], limit: f64) -> String {
     let points: String = (0..=160)
         .map(|i| {
             let t = END * (f64::from(i) / 80.0 - 1.0);
-            format!("{:.3},{:.2} ", x(t), BELL - (BELL - 8.0) * (-t * t / 2.0).exp())
+            format!("{:.3},{:.2} ", x(t), density(t))
         })
         .collect();
     let _ = writeln!(
@@ -82,20 +87,36 @@ fn figure(report: &Report, tests: &[&Evidence], limit: f64) -> String {
             BELL + 17.0
         );
     }
+    // Stems first, so that no later one crosses an earlier label.
+    let (mut stems, mut rows) = (String::new(), String::new());
     let mut y = BELL + AXIS;
     let mut scope = "";
     for test in tests {
         if test.scope != scope {
             scope = &test.scope;
-            let _ =
-                writeln!(svg, "<text class=\"strong\" x=\"0\" y=\"{:.0}\">{}</text>", y + 15.0, esc(scope));
+            let at = y + 15.0;
+            let _ = writeln!(rows, "<text class=\"strong\" x=\"0\" y=\"{at:.0}\">{}</text>", esc(scope));
             y += ROW;
         }
-        row(&mut svg, report, test, y + ROW / 2.0);
+        stem(&mut stems, test, y + ROW / 2.0);
+        row(&mut rows, report, test, y + ROW / 2.0);
         y += ROW;
     }
+    svg.push_str(&stems);
+    svg.push_str(&rows);
     svg.push_str("</svg></figure>\n");
     svg
+}
+
+/// From the bell down to the mark.
+fn stem(svg: &mut String, test: &Evidence, y: f64) {
+    if let Some(t) = test.statistic.filter(|t| t.abs() <= END) {
+        let (at, top) = (x(t), density(t));
+        let _ = writeln!(
+            svg,
+            "<line class=\"stem\" x1=\"{at:.2}%\" x2=\"{at:.2}%\" y1=\"{top:.1}\" y2=\"{y:.0}\"/>"
+        );
+    }
 }
 
 fn row(svg: &mut String, report: &Report, test: &Evidence, y: f64) {
@@ -121,8 +142,7 @@ fn row(svg: &mut String, report: &Report, test: &Evidence, y: f64) {
         let (dx, anchor) = if t > 0.6 * END { (-9, "end") } else { (9, "start") };
         let _ = writeln!(
             svg,
-            "<line class=\"stem\" x1=\"{at:.2}%\" x2=\"{at:.2}%\" y1=\"{BELL}\" y2=\"{y:.0}\"/>\
-             <circle class=\"mark{far}\" cx=\"{at:.2}%\" cy=\"{y:.0}\" r=\"5.5\"/>\
+            "<circle class=\"mark{far}\" cx=\"{at:.2}%\" cy=\"{y:.0}\" r=\"5.5\"/>\
              <text class=\"value\" x=\"{at:.2}%\" dx=\"{dx}\" y=\"{:.0}\" text-anchor=\"{anchor}\">{value}</text>",
             y + 4.0
         );
@@ -135,7 +155,7 @@ fn row(svg: &mut String, report: &Report, test: &Evidence, y: f64) {
         let _ = writeln!(
             svg,
             "<svg x=\"{edge}\" y=\"{y:.0}\" overflow=\"visible\"><polygon class=\"mark{far}\" points=\"{points}\"/></svg>\
-             <text class=\"value\" x=\"{edge}\" dx=\"{dx}\" y=\"{:.0}\" text-anchor=\"{anchor}\">{value}, off the scale</text>",
+             <text class=\"value\" x=\"{edge}\" dx=\"{dx}\" y=\"{:.0}\" text-anchor=\"{anchor}\">{value}</text>",
             y + 4.0
         );
     }

@@ -9,9 +9,9 @@ use std::fmt::Write;
 
 /// Height of the plotting area, pixels.
 const HEIGHT: f64 = 170.0;
-/// Share of the width left of the first layer and right of the last, where the axis labels stand.
-const LEFT: f64 = 9.0;
-const RIGHT: f64 = 2.0;
+/// Share of the width left of the first layer and right of the last. The axis labels stand further left, in a margin
+/// that the style sheet leaves (`--gutter`, 48 pixels).
+const PAD: f64 = 1.5;
 
 /// All panels and the numbers.
 pub(super) fn section(report: &Report) -> String {
@@ -42,27 +42,26 @@ pub(super) fn section(report: &Report) -> String {
 fn panel(name: &str, layers: &[&Layer], bottom: f64) -> String {
     let x = |i: usize| match layers.len() {
         1 => 50.0,
-        n => LEFT + (100.0 - LEFT - RIGHT) * i as f64 / (n - 1) as f64,
+        n => PAD + (100.0 - 2.0 * PAD) * i as f64 / (n - 1) as f64,
     };
     let top = 1.05;
     let y = |effect: f64| HEIGHT * (top - effect.clamp(bottom, top)) / (top - bottom);
     let dependent = layers.iter().filter(|l| l.dependent).count();
     let heading = format!("{name}: {dependent} of {} layers dependent", grouped(layers.len() as u64));
     let mut svg = format!(
-        "<figure><svg width=\"100%\" height=\"{}\" role=\"img\" aria-label=\"{}; numbers in the table below\">\n",
-        HEIGHT + 48.0,
+        "<figure class=\"gutter\"><svg height=\"{}\" role=\"img\" aria-label=\"{}; numbers in the table below\">\n",
+        HEIGHT + 52.0,
         esc(&heading)
     );
-    let _ = writeln!(svg, "<text class=\"strong\" x=\"0\" y=\"12\">{}</text>", esc(&heading));
-    let _ = writeln!(svg, "<svg y=\"24\" width=\"100%\" height=\"{}\" overflow=\"visible\">", HEIGHT + 24.0);
+    let _ = writeln!(svg, "<text class=\"strong\" x=\"-48\" y=\"12\">{}</text>", esc(&heading));
+    let _ = writeln!(svg, "<svg y=\"28\" width=\"100%\" height=\"{}\" overflow=\"visible\">", HEIGHT + 24.0);
     let ticks: &[f64] =
         if bottom < -0.5 { &[-1.0, -0.5, 0.0, 0.5, 1.0] } else { &[0.0, 0.25, 0.5, 0.75, 1.0] };
     for tick in ticks {
         let (at, class) = (y(*tick), if *tick == 0.0 { "zero" } else { "gridline" });
-        let _ =
-            writeln!(svg, "<line class=\"{class}\" x1=\"34\" x2=\"100%\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>");
+        let _ = writeln!(svg, "<line class=\"{class}\" x1=\"0\" x2=\"100%\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>");
         let label = if *tick < 0.0 { format!("−{}", -tick) } else { format!("{tick}") };
-        let _ = writeln!(svg, "<text x=\"28\" y=\"{:.1}\" text-anchor=\"end\">{label}</text>", at + 4.0);
+        let _ = writeln!(svg, "<text x=\"-12\" y=\"{:.1}\" text-anchor=\"end\">{label}</text>", at + 4.0);
     }
     shapes(&mut svg, layers, &x, &y);
     for (i, layer) in layers.iter().enumerate() {
@@ -77,6 +76,7 @@ fn panel(name: &str, layers: &[&Layer], bottom: f64) -> String {
             esc(&format!("layer {}: {}", number_of(layer), crate::number::effect(effect)))
         );
     }
+    let _ = writeln!(svg, "<text x=\"-48\" y=\"{:.1}\">layer</text>", HEIGHT + 18.0);
     // About eight labels, the first and the last among them.
     let step = layers.len().saturating_sub(1).div_ceil(8).max(1);
     for (i, layer) in layers.iter().enumerate() {

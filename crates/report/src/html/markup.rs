@@ -23,8 +23,9 @@ fn with_power(text: &str) -> String {
     let power = format!("10<sup>{}</sup>", exponent.replace('-', "−"));
     match mantissa.rsplit_once(' ') {
         _ if mantissa == "1" => power,
-        Some((bound, "1")) => format!("{bound} {power}"),
-        _ => format!("{mantissa} × {power}"),
+        Some((bound, "1")) => format!("{bound}\u{a0}{power}"),
+        Some((bound, rest)) => format!("{bound}\u{a0}{rest}\u{a0}×\u{a0}{power}"),
+        None => format!("{mantissa}\u{a0}×\u{a0}{power}"),
     }
 }
 
@@ -45,22 +46,12 @@ impl Cell {
         Cell { html: esc(text).into_owned(), class: "" }
     }
 
-    /// Text that may break over lines.
-    pub(super) fn long(text: &str) -> Cell {
-        Cell { html: esc(text).into_owned(), class: "wrap" }
-    }
-
     /// A formatted number, right-aligned.
     pub(super) fn number(text: &str) -> Cell {
         Cell { html: signed(if text == NONE { "-" } else { text }), class: "n" }
     }
 
-    /// Markup made here.
-    pub(super) fn html(html: String) -> Cell {
-        Cell { html, class: "" }
-    }
-
-    /// The same, right-aligned.
+    /// Markup made here, right-aligned.
     pub(super) fn right(html: String) -> Cell {
         Cell { html, class: "n" }
     }
@@ -127,9 +118,12 @@ mod tests {
 
     #[test]
     fn numbers_are_set_properly() {
-        assert_eq!(p(Some(-123.4)), "≤ 10<sup>−123</sup>");
-        assert_eq!(p(Some(-5.9)), "≤ 1.3 × 10<sup>−6</sup>");
+        assert_eq!(p(Some(-123.4)), "≤\u{a0}10<sup>−123</sup>");
+        assert_eq!(p(Some(-5.9)), "≤\u{a0}1.3\u{a0}×\u{a0}10<sup>−6</sup>");
         assert_eq!((p(Some(0.0)), p(None)), ("1".to_owned(), "–".to_owned()));
-        assert_eq!((signed("-0.41"), signed("3e-4")), ("−0.41".to_owned(), "3 × 10<sup>−4</sup>".to_owned()));
+        assert_eq!(
+            (signed("-0.41"), signed("3e-4")),
+            ("−0.41".to_owned(), "3\u{a0}×\u{a0}10<sup>−4</sup>".to_owned())
+        );
     }
 }

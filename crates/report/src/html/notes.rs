@@ -1,6 +1,6 @@
 //! What was not tested, remarks, methods, and how to do it again.
 
-use super::markup::{Cell, Table, esc, facts, section};
+use super::markup::{esc, facts, section};
 use crate::number::{bytes, short};
 use crate::wire::Report;
 
@@ -73,7 +73,8 @@ const METHODS: &[Method] = &[
         name: "Fixed points",
         statement: "Each feed-forward unit of the candidate is matched with the nearest unit of the reference. K counts the units \
                     whose neighbour carries the same label. Under the null, k or more fixed points have probability at most \
-                    1/k! in one layer.",
+                    1/k! in one layer; over several layers K is bounded like a \
+                    Poisson count with mean one per layer.",
         null: "The models grew from independent random starts; the labels of units are then a uniformly random permutation.",
         assumption: "Initialisation and training do not depend on how the units of a layer are numbered.",
         source: "Zhu, Ahmed, Kuditipudi, Liang, ICML 2025, arXiv 2502.12292, with a factorial-moment bound in place of \
@@ -101,26 +102,28 @@ const METHODS: &[Method] = &[
 
 /// The methods that this report used.
 pub(super) fn methods(report: &Report) -> String {
-    let mut table = Table::new(
-        "Tests used in this report",
-        &[("test", false), ("statement", false), ("null", false), ("assumption", false), ("source", false)],
-    );
-    let mut used = 0;
+    let mut body = String::new();
     for method in METHODS {
         if report.evidence.iter().any(|e| e.test.split('/').next() == Some(method.test)) {
-            used += 1;
-            let texts = [method.statement, method.null, method.assumption, method.source];
-            let mut cells = vec![Cell::text(method.name)];
-            cells.extend(texts.map(Cell::long));
-            table.row("", &cells);
+            let pairs = [
+                ("statement", method.statement),
+                ("null", method.null),
+                ("assumption", method.assumption),
+                ("source", method.source),
+            ]
+            .map(|(term, text)| (term, esc(text).into_owned()));
+            body.push_str(&format!(
+                "<h3>{}</h3>\n<div class=\"method\">{}</div>\n",
+                method.name,
+                facts(&pairs)
+            ));
         }
     }
     let correction = "<p>All tests of dependence, on components and on layers, form one family. Bonferroni's correction holds for any \
                       dependence among them: a test counts when its p-value is at most α divided by the number of tests (Holm \
                       1979 orders them and can only find more; the smallest p decides alike). Intervals describe the size of \
                       an effect and decide nothing.</p>\n";
-    let table = if used > 0 { table.render() } else { String::new() };
-    section("methods", "Methods", &format!("{table}{correction}"))
+    section("methods", "Methods", &format!("{body}<h3>Correction</h3>\n{correction}"))
 }
 
 /// The command, the seed, the cost.

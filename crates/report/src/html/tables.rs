@@ -20,17 +20,19 @@ pub(super) fn evidence(report: &Report) -> String {
             grouped(layers.len() as u64)
         ));
     }
-    let mut nulls: Vec<(&str, &str)> = Vec::new();
+    let mut nulls: Vec<(&str, &str, &str)> = Vec::new();
     for e in &report.evidence {
         let name = e.test.split('/').next().unwrap_or(e.test);
         if let Some(null) = e.null
-            && !nulls.contains(&(name, null))
+            && !nulls.contains(&(name, null, e.p_kind.unwrap_or_default()))
         {
-            nulls.push((name, null));
+            nulls.push((name, null, e.p_kind.unwrap_or_default()));
         }
     }
-    let items: String =
-        nulls.iter().map(|(name, null)| format!("<li><b>{}</b>: {}.</li>", esc(name), esc(null))).collect();
+    let items: String = nulls
+        .iter()
+        .map(|(name, null, kind)| format!("<li><b>{}</b> ({kind} p): {}.</li>", esc(name), esc(null)))
+        .collect();
     if !items.is_empty() {
         body.push_str(&format!("<h3>Null hypotheses</h3>\n<ul>{items}</ul>\n"));
     }
@@ -45,7 +47,6 @@ fn table(report: &Report, rows: &[&Evidence], caption: &str) -> String {
         ("statistic", true),
         ("n", true),
         ("p", true),
-        ("kind of p", false),
         ("effect", true),
         ("interval", true),
         ("detectable share", true),
@@ -67,7 +68,6 @@ fn table(report: &Report, rows: &[&Evidence], caption: &str) -> String {
                 Cell::right(statistic(e)),
                 Cell::number(&grouped(e.n)),
                 Cell::right(p(e.log10_p)),
-                Cell::text(e.p_kind.unwrap_or("not a test")),
                 Cell::number(&e.effect.map_or_else(|| NONE.to_owned(), effect)),
                 Cell::right(interval(e.interval)),
                 Cell::number(&e.detectable.map_or_else(|| NONE.to_owned(), percent)),

@@ -16,12 +16,12 @@ pub(super) fn verdict(report: &Report) -> String {
     let alpha = serde_json::Value::from(verdict.alpha);
     let mut rule = format!("{} tests, family-wise α = {alpha}, Bonferroni", grouped(verdict.tests as u64));
     if verdict.tests > 0 {
-        rule.push_str(&format!("; smallest p after correction {}", p(verdict.log10_p)));
+        rule.push_str(&format!("; smallest p after correction: {}", p(verdict.log10_p)));
     }
     format!(
         "<div class=\"verdict {class}\">\n<h1>{}</h1>\n<p class=\"lead\">{}.</p>\n<p class=\"soft\">{rule}</p>\n{}</div>\n",
         words::headline(verdict.kind),
-        esc(&capital(&words::sentence(verdict))),
+        esc(&capital(&words::sentence(verdict))).replace(" %", "\u{a0}%"),
         facts(&reading(report))
     )
 }
@@ -49,7 +49,7 @@ fn reading(report: &Report) -> Vec<(&'static str, String)> {
             share(power.smallest_share),
             share(power.smallest_share_one_layer)
         );
-        pairs.push(("power", esc(&text).into_owned()));
+        pairs.push(("power", esc(&text).replace(" %", "\u{a0}%")));
         pairs.push((
             "reading",
             "Not to find dependence is not to find independence. It means that these tests, with this power, saw none."
