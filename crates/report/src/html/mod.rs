@@ -73,7 +73,7 @@ fn footer<T: Serialize>(value: &T) -> String {
         "The JSON is embedded ".to_owned()
     };
     format!(
-        "<footer><p>{link}in the source of this page, in the element <code>report</code>; or run the command above with \
+        "<footer><p>{link}in the source of this page, in the element <code>report</code>; or run the same command with \
          <code>--format json</code>.</p></footer>\n"
     )
 }
