@@ -7,6 +7,8 @@ use pulp::{Arch, Simd, WithSimd};
 
 /// Columns of one tile: two operands of f32 and the column sums fit in the first-level cache.
 pub(crate) const TILE: usize = 512;
+/// Columns between folds of the f32 lanes into f64: 1 024 terms a lane.
+const FOLD: usize = 1 << 14;
 /// Logical lanes.
 const LANES: usize = 16;
 /// Sums per row.
@@ -43,12 +45,49 @@ impl RowSums {
     }
 }
 
-/// Adds the products of `rows` full rows to `rows_out` and `columns`. `candidate` and `reference` are row-major with
-/// `width` columns; `columns` has `width` f32 sums of c·r.
+/// Rows of one operand: decoded, or bf16 as stored, which a shift in registers decodes.
+#[derive(Clone, Copy)]
+pub(crate) enum Operand<'a> {
+    Decoded(&'a [f32]),
+    Bf16(&'a [u8]),
+}
+
+impl<'a> Operand<'a> {
+    /// Elements `start .. start + len`, decoded into `tile` if they are not already.
+    #[inline(always)]
+    fn tile<'t>(self, start: usize, len: usize, tile: &'t mut [f32; TILE]) -> &'t [f32]
+    where
+        'a: 't,
+    {
+        match self {
+            Operand::Decoded(values) => &values[start..start + len],
+            Operand::Bf16(bytes) => {
+                let pairs = bytes[2 * start..2 * (start + len)].chunks_exact(2);
+                for (x, b) in tile.iter_mut().zip(pairs) {
+                    *x = f32::from_bits(u32::from(u16::from_le_bytes([b[0], b[1]])) << 16);
+                }
+                &tile[..len]
+            }
+        }
+    }
+
+    /// One row, decoded.
+    pub(crate) fn row(self, row: usize, width: usize) -> Vec<f32> {
+        let mut out = Vec::with_capacity(width);
+        let mut tile = [0.0; TILE];
+        for start in (0..width).step_by(TILE) {
+            out.extend_from_slice(self.tile(row * width + start, TILE.min(width - start), &mut tile));
+        }
+        out
+    }
+}
+
+/// Adds the products of all rows of `rows_out` to it and to `columns`. Operands are row-major with `width` columns;
+/// `columns` has `width` f32 sums of c·r. Returns how many elements were not finite.
 pub(crate) fn accumulate(
     arch: Arch,
-    candidate: &[f32],
-    reference: &[f32],
+    candidate: Operand<'_>,
+    reference: Operand<'_>,
     width: usize,
     columns: &mut [f32],
     rows_out: &mut [RowSums],
@@ -57,8 +96,8 @@ pub(crate) fn accumulate(
     let mut non_finite = 0;
     for (index, row) in rows_out.iter_mut().enumerate() {
         if !row.is_finite() {
-            let range = index * width..(index + 1) * width;
-            non_finite += repair(&candidate[range.clone()], &reference[range], columns, row);
+            let (c, r) = (candidate.row(index, width), reference.row(index, width));
+            non_finite += repair(&c, &r, columns, row);
         }
     }
     non_finite
@@ -96,19 +135,17 @@ fn repair(candidate: &[f32], reference: &[f32], columns: &mut [f32], row: &mut R
     bad
 }
 
-/// Adds Σc² and Σr² per column over the given rows; used on a sample of rows for the reach of column channels.
-pub(crate) fn column_squares(candidate: &[f32], reference: &[f32], out: &mut [(f32, f32)]) {
-    for ((&c, &r), sums) in candidate.iter().zip(reference).zip(out) {
-        if c.is_finite() && r.is_finite() {
-            sums.0 += c * c;
-            sums.1 += r * r;
-        }
+/// Adds Σx² per column over one row; used on a sample of rows for the reach of column channels. A column with an
+/// element that is not finite ends up not finite and is dropped when the sums are used.
+pub(crate) fn column_squares(row: &[f32], out: &mut [f32]) {
+    for (&x, sum) in row.iter().zip(out) {
+        *sum += x * x;
     }
 }
 
 struct Pass<'a> {
-    candidate: &'a [f32],
-    reference: &'a [f32],
+    candidate: Operand<'a>,
+    reference: Operand<'a>,
     width: usize,
     columns: &'a mut [f32],
     rows: &'a mut [RowSums],
@@ -132,22 +169,40 @@ impl WithSimd for Pass<'_> {
 #[inline(always)]
 fn pass<S: Simd, const V: usize>(simd: S, job: Pass<'_>) {
     let Pass { candidate, reference, width, columns, rows } = job;
-    for (row, (c, r)) in rows.iter_mut().zip(candidate.chunks_exact(width).zip(reference.chunks_exact(width)))
-    {
-        for ((c, r), columns) in c.chunks(TILE).zip(r.chunks(TILE)).zip(columns.chunks_mut(TILE)) {
-            row.add(&tile::<S, V>(simd, c, r, columns));
+    let (mut c_tile, mut r_tile) = ([0.0; TILE], [0.0; TILE]);
+    for (index, row) in rows.iter_mut().enumerate() {
+        for (stretch_index, stretch) in columns.chunks_mut(FOLD).enumerate() {
+            let mut lanes = [[simd.splat_f32s(0.0); V]; SUMS];
+            let mut rest = [0.0; SUMS];
+            for (tile_index, columns) in stretch.chunks_mut(TILE).enumerate() {
+                let start = index * width + stretch_index * FOLD + tile_index * TILE;
+                let c = candidate.tile(start, columns.len(), &mut c_tile);
+                let r = reference.tile(start, columns.len(), &mut r_tile);
+                tile::<S, V>(simd, c, r, columns, &mut lanes, &mut rest);
+            }
+            for (rest, lanes) in rest.iter_mut().zip(&lanes) {
+                *rest += fold::<S, V>(lanes);
+            }
+            row.add(&rest);
         }
     }
 }
 
-/// One row of one tile. `V` vectors of the machine make 16 logical lanes.
+/// One row of one tile. `V` vectors of the machine make 16 logical lanes; what does not fill them goes to `rest`.
 #[inline(always)]
-fn tile<S: Simd, const V: usize>(simd: S, c: &[f32], r: &[f32], columns: &mut [f32]) -> [f64; SUMS] {
+fn tile<S: Simd, const V: usize>(
+    simd: S,
+    c: &[f32],
+    r: &[f32],
+    columns: &mut [f32],
+    lanes: &mut [[S::f32s; V]; SUMS],
+    rest: &mut [f64; SUMS],
+) {
     let whole = c.len() / LANES * LANES;
     let zero = simd.splat_f32s(0.0);
     let one = simd.splat_f32s(1.0);
-    let mut sums = [[zero; V]; SUMS];
     {
+        let mut sums = *lanes;
         let (c, _) = S::as_simd_f32s(&c[..whole]);
         let (r, _) = S::as_simd_f32s(&r[..whole]);
         let (columns, _) = S::as_mut_simd_f32s(&mut columns[..whole]);
@@ -169,10 +224,7 @@ fn tile<S: Simd, const V: usize>(simd: S, c: &[f32], r: &[f32], columns: &mut [f
                 sums[7][v] = simd.add_f32s(simd.select_f32s(same, zero, one), sums[7][v]);
             }
         }
-    }
-    let mut out = [0.0; SUMS];
-    for (out, sum) in out.iter_mut().zip(&sums) {
-        *out = fold::<S, V>(sum);
+        *lanes = sums;
     }
     for i in whole..c.len() {
         let (c, r) = (c[i], r[i]);
@@ -180,11 +232,10 @@ fn tile<S: Simd, const V: usize>(simd: S, c: &[f32], r: &[f32], columns: &mut [f
         let (r2, d) = (r * r, c - r);
         let d2 = d * d;
         let terms = [c * r, c * c, r2, d2, d2 * d2, d2 * r2, r2 * r2, f32::from(u8::from(c != r))];
-        for (out, term) in out.iter_mut().zip(terms) {
+        for (out, term) in rest.iter_mut().zip(terms) {
             *out += f64::from(term);
         }
     }
-    out
 }
 
 /// Sums 16 lanes in lane order.

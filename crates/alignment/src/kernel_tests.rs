@@ -5,7 +5,14 @@ fn check(candidate: &[f32], reference: &[f32], width: usize) {
     let rows = candidate.len() / width;
     let mut columns = vec![0.0; width];
     let mut sums = vec![RowSums::default(); rows];
-    accumulate(Arch::new(), candidate, reference, width, &mut columns, &mut sums);
+    accumulate(
+        Arch::new(),
+        Operand::Decoded(candidate),
+        Operand::Decoded(reference),
+        width,
+        &mut columns,
+        &mut sums,
+    );
     let close = |got: f64, want: f64, scale: f64| (got - want).abs() <= 1e-5 * scale + 1e-30;
     for (i, sums) in sums.iter().enumerate() {
         let c = &candidate[i * width..(i + 1) * width];
@@ -47,7 +54,10 @@ fn bad_elements_count_as_zero() {
     c[50] = f32::INFINITY;
     let mut columns = vec![0.0; width];
     let mut sums = vec![RowSums::default(); 2];
-    assert_eq!(accumulate(Arch::new(), &c, &r, width, &mut columns, &mut sums), 2);
+    assert_eq!(
+        accumulate(Arch::new(), Operand::Decoded(&c), Operand::Decoded(&r), width, &mut columns, &mut sums),
+        2
+    );
     assert_eq!(sums[0].dot, 2.0 * 39.0);
     assert_eq!(sums[1].reference, 4.0 * 39.0);
     assert!(columns.iter().all(|column| column.is_finite()));
@@ -60,7 +70,29 @@ fn vector_width_does_not_change_the_bits() {
     let r: Vec<f32> = (0..4 * 1000).map(|_| random.normal() as f32).collect();
     let mut best = (vec![0.0; 1000], vec![RowSums::default(); 4]);
     let mut scalar = best.clone();
-    accumulate(Arch::new(), &c, &r, 1000, &mut best.0, &mut best.1);
-    accumulate(Arch::Scalar, &c, &r, 1000, &mut scalar.0, &mut scalar.1);
+    accumulate(Arch::new(), Operand::Decoded(&c), Operand::Decoded(&r), 1000, &mut best.0, &mut best.1);
+    accumulate(Arch::Scalar, Operand::Decoded(&c), Operand::Decoded(&r), 1000, &mut scalar.0, &mut scalar.1);
     assert_eq!(best, scalar);
+}
+
+#[test]
+fn stored_bf16_gives_the_bits_of_the_decoded_rows() {
+    let mut random = stemmata_stats::SplitMix64::new(4);
+    let width = 700;
+    let mut draw = || -> (Vec<u8>, Vec<f32>) {
+        let high: Vec<u16> =
+            (0..3 * width).map(|_| ((random.normal() as f32).to_bits() >> 16) as u16).collect();
+        let bytes = high.iter().flat_map(|h| h.to_le_bytes()).collect();
+        (bytes, high.iter().map(|h| f32::from_bits(u32::from(*h) << 16)).collect())
+    };
+    let ((cb, c), (rb, r)) = (draw(), draw());
+    let run = |c: Operand<'_>, r: Operand<'_>| {
+        let mut out = (vec![0.0; width], vec![RowSums::default(); 3]);
+        accumulate(Arch::new(), c, r, width, &mut out.0, &mut out.1);
+        out
+    };
+    let decoded = run(Operand::Decoded(&c), Operand::Decoded(&r));
+    assert_eq!(run(Operand::Bf16(&cb), Operand::Bf16(&rb)), decoded);
+    assert_eq!(run(Operand::Decoded(&c), Operand::Bf16(&rb)), decoded);
+    assert_eq!(Operand::Bf16(&cb).row(1, width), c[width..2 * width]);
 }

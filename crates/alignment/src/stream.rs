@@ -3,23 +3,25 @@
 
 use crate::channels::{Groups, SideProducts};
 use crate::fixed::{self, count_fixed};
-use crate::kernel::{RowSums, accumulate, column_squares};
+use crate::kernel::{Operand, RowSums, accumulate, column_squares};
 use crate::{FixedPoints, Measurement, Moments, PairMeasurement, PairPlan, Plan};
 use pulp::Arch;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
+use stemmata_architecture::{RowOrder, View};
 use stemmata_fingerprint::{CountSketch, RowReader, picked};
-use stemmata_model::{ReadError, Weights};
+use stemmata_model::{DType, Encoding, ReadError, Weights};
 
-/// Elements of one operand held decoded at a time: 128 KiB, so both operands and their bytes stay in the second-level cache.
-const CHUNK: u64 = 1 << 15;
+/// Elements of one operand held decoded at a time: 256 KiB, so both operands and their bytes stay in the second-level cache.
+const CHUNK: u64 = 1 << 16;
 /// Elements of one stripe, the unit of work: large enough to amortise its column sums, small enough to balance.
 const STRIPE: u64 = 1 << 22;
 /// Rows between folds of the f32 column sums into f64.
 const FOLD_ROWS: u64 = 64;
-/// Every how many rows the column norms are sampled; they only enter reach and power.
-const NORM_SAMPLE: u64 = 8;
+/// About how many rows of a tensor the column norms are taken from; they only enter reach and power, and are scaled so
+/// that their total is exact.
+const NORM_ROWS: u64 = 256;
 
 /// How to run.
 pub struct Options<'a> {
@@ -169,55 +171,126 @@ impl<'a> Worker<'a> {
         if stripe.rows == 0 {
             return Ok(out);
         }
-        let mut norms = vec![(0.0_f32, 0.0_f32); out.cols.len()];
         let projection = Units::new(pair);
-        self.columns.clear();
-        self.columns.resize(cols, 0.0);
+        let mut chunk = Chunk {
+            pair,
+            projection: &projection,
+            arch: self.arch,
+            columns: &mut self.columns,
+            sums: &mut self.sums,
+            norms: [vec![0.0; out.cols.len()], vec![0.0; out.cols.len()]],
+            out: &mut out,
+            unfolded: 0,
+            end: stripe.first + stripe.rows,
+        };
+        chunk.columns.clear();
+        chunk.columns.resize(cols, 0.0);
         let step = chunk_rows(pair);
-        let (mut first, end, mut unfolded) = (stripe.first, stripe.first + stripe.rows, 0);
-        while first < end {
-            let rows = step.min(end - first);
-            for (side, view) in [&pair.candidate, &pair.reference].into_iter().enumerate() {
-                self.buffers[side].resize(rows as usize * cols, 0.0);
-                self.readers[side].read(self.weights[side], view, first, cols, &mut self.buffers[side])?;
-            }
-            self.sums.clear();
-            self.sums.resize(rows as usize, RowSums::default());
-            let [c, r] = &self.buffers;
-            out.moments.non_finite += accumulate(self.arch, c, r, cols, &mut self.columns, &mut self.sums);
-            for sums in &self.sums {
-                out.moments.add(&moments(sums, pair.cols));
-            }
-            if pair.row_map.is_some() {
-                out.rows.extend(self.sums.iter().map(|s| (s.dot, s.candidate, s.reference)));
-            }
-            for (row, (c, r)) in (first..).zip(c.chunks_exact(cols).zip(r.chunks_exact(cols))) {
-                if !norms.is_empty() && (row.is_multiple_of(NORM_SAMPLE) || pair.rows <= 256) {
-                    column_squares(c, r, &mut norms);
+        let mut first = stripe.first;
+        while first < chunk.end {
+            let rows = step.min(chunk.end - first);
+            if !add_stored(self.weights, pair, first, rows, &mut chunk)? {
+                for (side, view) in [&pair.candidate, &pair.reference].into_iter().enumerate() {
+                    self.buffers[side].resize(rows as usize * cols, 0.0);
+                    self.readers[side].read(
+                        self.weights[side],
+                        view,
+                        first,
+                        cols,
+                        &mut self.buffers[side],
+                    )?;
                 }
-                projection.add(row, c, r, &mut out.units);
+                let [c, r] = &self.buffers;
+                chunk.add(first, rows, Operand::Decoded(c), Operand::Decoded(r));
             }
-            unfolded += rows;
             first += rows;
-            if !out.cols.is_empty() && (unfolded >= FOLD_ROWS || first == end) {
-                for (total, column) in out.cols.iter_mut().zip(&mut self.columns) {
-                    total.0 += f64::from(*column);
-                    *column = 0.0;
-                }
-                unfolded = 0;
-            }
         }
-        for (total, norm) in out.cols.iter_mut().zip(&norms) {
-            total.1 = f64::from(norm.0);
-            total.2 = f64::from(norm.1);
+        let norms = std::mem::take(&mut chunk.norms);
+        for (index, total) in out.cols.iter_mut().enumerate() {
+            let norm =
+                |side: usize| Some(f64::from(norms[side][index])).filter(|x| x.is_finite()).unwrap_or(0.0);
+            (total.1, total.2) = (norm(0), norm(1));
         }
         Ok(out)
     }
 }
 
+/// The fast path: both sides bf16 and dense, handed over as stored. Returns false, having done nothing, where it does not apply.
+fn add_stored(
+    weights: [&dyn Weights; 2],
+    pair: &PairPlan,
+    first: u64,
+    rows: u64,
+    chunk: &mut Chunk<'_>,
+) -> Result<bool, ReadError> {
+    let start = |side: usize, view: &View| {
+        let bf16 = weights[side].tensors().get(view.tensor)?.encoding == Encoding::Plain(DType::BF16);
+        let dense = view.order == RowOrder::Stored && view.col_stride == 1 && view.row_stride == pair.cols;
+        (bf16 && dense).then(|| view.first + first * view.row_stride)
+    };
+    let (Some(c), Some(r)) = (start(0, &pair.candidate), start(1, &pair.reference)) else { return Ok(false) };
+    let len = (rows * pair.cols) as usize;
+    let mut inner = Ok(false);
+    let outer = weights[0].with_stored(pair.candidate.tensor, c, len, &mut |c| {
+        inner = weights[1].with_stored(pair.reference.tensor, r, len, &mut |r| {
+            chunk.add(first, rows, Operand::Bf16(c), Operand::Bf16(r));
+        });
+    })?;
+    Ok(outer && inner?)
+}
+
+/// What a worker adds chunks of rows to.
+struct Chunk<'a> {
+    pair: &'a PairPlan,
+    projection: &'a Units,
+    arch: Arch,
+    columns: &'a mut Vec<f32>,
+    sums: &'a mut Vec<RowSums>,
+    norms: [Vec<f32>; 2],
+    out: &'a mut StripeSums,
+    unfolded: u64,
+    end: u64,
+}
+
+impl Chunk<'_> {
+    fn add(&mut self, first: u64, rows: u64, c: Operand<'_>, r: Operand<'_>) {
+        let cols = self.pair.cols as usize;
+        self.sums.clear();
+        self.sums.resize(rows as usize, RowSums::default());
+        self.out.moments.non_finite += accumulate(self.arch, c, r, cols, self.columns, self.sums);
+        for sums in self.sums.iter() {
+            self.out.moments.add(&moments(sums, self.pair.cols));
+        }
+        if self.pair.row_map.is_some() {
+            self.out.rows.extend(self.sums.iter().map(|s| (s.dot, s.candidate, s.reference)));
+        }
+        for index in 0..rows {
+            let row = first + index;
+            let sampled =
+                !self.out.cols.is_empty() && row.is_multiple_of((self.pair.rows / NORM_ROWS).max(1));
+            if sampled || self.projection.wants(row) {
+                let (c, r) = (c.row(index as usize, cols), r.row(index as usize, cols));
+                if sampled {
+                    column_squares(&c, &mut self.norms[0]);
+                    column_squares(&r, &mut self.norms[1]);
+                }
+                self.projection.add(row, &c, &r, &mut self.out.units);
+            }
+        }
+        self.unfolded += rows;
+        if !self.out.cols.is_empty() && (self.unfolded >= FOLD_ROWS || first + rows == self.end) {
+            for (total, column) in self.out.cols.iter_mut().zip(self.columns.iter_mut()) {
+                total.0 += f64::from(*column);
+                *column = 0.0;
+            }
+            self.unfolded = 0;
+        }
+    }
+}
+
 /// Rows per chunk. Transposed storage is read column by column, so a chunk there is taller.
 fn chunk_rows(pair: &PairPlan) -> u64 {
-    let across = |view: &stemmata_architecture::View| view.col_stride > view.row_stride && view.rows > 1;
+    let across = |view: &View| view.col_stride > view.row_stride && view.rows > 1;
     let budget = if across(&pair.candidate) || across(&pair.reference) { CHUNK * 16 } else { CHUNK };
     (budget / pair.cols).clamp(1, FOLD_ROWS * 4)
 }
@@ -251,6 +324,11 @@ impl Units {
         let projection = pair.units.then(|| CountSketch::new(dims as usize, fixed::BUCKETS, 0));
         let picked = if pair.units { picked(units, fixed::UNITS).collect() } else { Vec::new() };
         Units { picked, projection, across: pair.flipped }
+    }
+
+    /// Whether `row` holds anything of a picked unit.
+    fn wants(&self, row: u64) -> bool {
+        self.projection.is_some() && (self.across || self.picked.binary_search(&row).is_ok())
     }
 
     fn add(&self, row: u64, c: &[f32], r: &[f32], out: &mut (Vec<f32>, Vec<f32>)) {
@@ -374,7 +452,7 @@ fn assemble(plan: &Plan, finished: Vec<Option<PairSums>>) -> Measurement {
             let (fixed, units) = count_fixed(&sums.units.0, &sums.units.1, fixed::BUCKETS);
             measurement.fixed_points.push(FixedPoints { component: place.0, layer: place.1, units, fixed });
         }
-        let shape = |view: &stemmata_architecture::View| {
+        let shape = |view: &View| {
             if pair.flipped { (view.cols, view.rows) } else { (view.rows, view.cols) }
         };
         let (candidate_shape, reference_shape) = (shape(&pair.candidate), shape(&pair.reference));

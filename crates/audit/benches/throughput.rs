@@ -38,17 +38,19 @@ fn main() {
         }
         let rounds = if large || cold { 3 } else { ROUNDS };
         let mut seconds = vec![Vec::new(); probes.len()];
+        let mut processor = vec![Vec::new(); probes.len()];
         if !cold {
             pread_xor(&paths);
         }
         for _ in 0..rounds {
-            for (probe, seconds) in probes.iter().zip(&mut seconds) {
+            for ((probe, seconds), processor) in probes.iter().zip(&mut seconds).zip(&mut processor) {
                 if cold {
                     drop_from_cache(&paths);
                 }
-                let started = Instant::now();
+                let (started, before) = (Instant::now(), processor_seconds());
                 (probe.1)(&paths);
                 seconds.push(started.elapsed().as_secs_f64());
+                processor.push(processor_seconds() - before);
             }
         }
         println!(
@@ -60,10 +62,10 @@ fn main() {
             s[s.len() / 2]
         };
         let bar = median(&mut seconds[0]);
-        for (probe, seconds) in probes.iter().zip(&mut seconds) {
-            let taken = median(seconds);
+        for ((probe, seconds), processor) in probes.iter().zip(&mut seconds).zip(&mut processor) {
+            let (taken, busy) = (median(seconds), median(processor));
             println!(
-                "  {:<26} {:7.3} s  {:6.2} GB/s  {:5.1} % of pread + xor",
+                "  {:<26} {:7.3} s  {:6.2} GB/s  {:6.1} % of pread + xor  {busy:6.3} processor s",
                 probe.0,
                 taken,
                 bytes as f64 / taken / 1e9,
@@ -75,6 +77,12 @@ fn main() {
     for line in status.lines().filter(|l| l.starts_with("VmHWM") || l.starts_with("RssAnon")) {
         println!("{line}");
     }
+}
+
+/// Processor time of all threads so far.
+fn processor_seconds() -> f64 {
+    let t = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    t.tv_sec as f64 + t.tv_nsec as f64 * 1e-9
 }
 
 fn run(paths: &[PathBuf; 2], backend: Backend) {

@@ -58,6 +58,19 @@ pub trait Weights: Sync {
     /// Decodes elements `start .. start + out.len()` (row-major order of the tensor's shape) into `out`.
     fn read(&self, tensor: usize, start: u64, out: &mut [f32]) -> Result<(), ReadError>;
 
+    /// Hands the stored bytes of elements `start .. start + len` to `take` where they lie contiguous and plain, and returns
+    /// true; otherwise returns false and does nothing. Lets the hot loop decode in registers what needs no more than a shift.
+    fn with_stored(
+        &self,
+        tensor: usize,
+        start: u64,
+        len: usize,
+        take: &mut dyn FnMut(&[u8]),
+    ) -> Result<bool, ReadError> {
+        let _ = (tensor, start, len, take);
+        Ok(false)
+    }
+
     /// Bytes fetched from storage so far.
     fn bytes_read(&self) -> u64;
 }

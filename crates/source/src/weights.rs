@@ -9,8 +9,8 @@ use stemmata_formats::{ReadAt, decode};
 use stemmata_model::{Encoding, ReadError, Tensor, Weights, printable};
 
 thread_local! {
-    /// Bytes on their way to being numbers; one buffer per thread, at most one piece long.
-    static BYTES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    /// Buffers for bytes on their way to being numbers. Two are out at once when two models are read side by side.
+    static BUFFERS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Bytes fetched at once, at most.
@@ -48,14 +48,17 @@ impl CheckpointWeights {
                 self.io(tensor, start, len, std::io::Error::from(std::io::ErrorKind::UnexpectedEof))
             });
         }
-        BYTES.with_borrow_mut(|buffer| {
-            if buffer.len() < len as usize {
-                buffer.resize(len as usize, 0);
-            }
-            let bytes = &mut buffer[..len as usize];
-            file.read_exact_at(start, bytes).map_err(|error| self.io(tensor, start, len, error))?;
-            Ok(use_bytes(bytes))
-        })
+        let mut buffer = BUFFERS.with_borrow_mut(Vec::pop).unwrap_or_default();
+        if buffer.len() < len as usize {
+            buffer.resize(len as usize, 0);
+        }
+        let bytes = &mut buffer[..len as usize];
+        let outcome = match file.read_exact_at(start, bytes) {
+            Ok(()) => Ok(use_bytes(bytes)),
+            Err(error) => Err(self.io(tensor, start, len, error)),
+        };
+        BUFFERS.with_borrow_mut(|buffers| buffers.push(buffer));
+        outcome
     }
 
     fn io(&self, tensor: &Tensor, start: u64, len: u64, error: std::io::Error) -> ReadError {
@@ -174,6 +177,28 @@ impl Weights for CheckpointWeights {
             None => self.read_contiguous(tensor, start, out),
             Some(strides) => self.read_strided(tensor, strides, start, out),
         }
+    }
+
+    fn with_stored(
+        &self,
+        index: usize,
+        start: u64,
+        len: usize,
+        take: &mut dyn FnMut(&[u8]),
+    ) -> Result<bool, ReadError> {
+        let tensor = &self.tensors[index];
+        let Encoding::Plain(dtype) = tensor.encoding else { return Ok(false) };
+        let width = u64::from(dtype.bits() / 8);
+        let end = start.saturating_add(len as u64);
+        if tensor.storage.strides.is_some()
+            || width == 0
+            || end > tensor.elements()
+            || len as u64 * width > PIECE
+        {
+            return Ok(false);
+        }
+        self.with_bytes(tensor, start * width, len as u64 * width, |bytes| take(bytes))?;
+        Ok(true)
     }
 
     fn bytes_read(&self) -> u64 {

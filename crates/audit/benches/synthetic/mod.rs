@@ -6,21 +6,22 @@ use std::path::{Path, PathBuf};
 use stemmata_stats::SplitMix64;
 
 /// The weight file's name.
-pub const FILE: &str = "model.safetensors";
+pub(crate) const FILE: &str = "model.safetensors";
 
 /// Extents of a Llama-like model.
-pub struct Shape {
-    pub layers: u64,
-    pub residual: u64,
-    pub hidden: u64,
-    pub kv: u64,
-    pub vocabulary: u64,
+pub(crate) struct Shape {
+    pub(crate) layers: u64,
+    pub(crate) residual: u64,
+    pub(crate) hidden: u64,
+    pub(crate) kv: u64,
+    pub(crate) vocabulary: u64,
 }
 
 /// About 2.3 GB.
-pub const SMALL: Shape = Shape { layers: 4, residual: 4096, hidden: 14336, kv: 1024, vocabulary: 32_000 };
+pub(crate) const SMALL: Shape =
+    Shape { layers: 4, residual: 4096, hidden: 14336, kv: 1024, vocabulary: 32_000 };
 /// The shapes of Llama 3.1 8B, 16.1 GB.
-pub const LLAMA_8B: Shape =
+pub(crate) const LLAMA_8B: Shape =
     Shape { layers: 32, residual: 4096, hidden: 14336, kv: 1024, vocabulary: 128_256 };
 
 fn tensors(shape: &Shape) -> Vec<(String, [u64; 2])> {
@@ -44,7 +45,7 @@ fn tensors(shape: &Shape) -> Vec<(String, [u64; 2])> {
 }
 
 /// Writes candidate and reference under `root` unless they are there; returns their directories.
-pub fn pair(root: &Path, shape: &Shape) -> [PathBuf; 2] {
+pub(crate) fn pair(root: &Path, shape: &Shape) -> [PathBuf; 2] {
     ["candidate", "reference"].map(|name| {
         let directory = root.join(name);
         let done = directory.join("done");
