@@ -49,7 +49,7 @@ pub enum Subject {
     /// Weights at hand.
     Checkpoint(Box<Whole>),
     /// A summary.
-    Sketch(Box<Sketch>, InputFacts),
+    Sketch(Box<Sketch>, Box<InputFacts>),
 }
 
 /// A checkpoint with its anatomy.
@@ -105,7 +105,7 @@ impl Subject {
                 .map_err(|source| AuditError::Sketch { path: shown.clone(), source })?;
             watch(Event::Opened { reference: shown, parameters: sketch.parameters });
             let facts = sketch_facts(&sketch, text);
-            return Ok(Subject::Sketch(Box::new(sketch), facts));
+            return Ok(Subject::Sketch(Box::new(sketch), Box::new(facts)));
         }
         let opened = open(&reference, &OpenOptions { backend: settings.backend, ..OpenOptions::default() })?;
         let anatomy = dissect(&opened.checkpoint);

@@ -44,54 +44,54 @@ Examples:
 /// Opens checkpoints without executing anything and works offline.
 #[derive(Debug, Parser)]
 #[command(name = "stemmata", version, after_long_help = EXAMPLES, max_term_width = 110)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// What to do.
     #[command(subcommand)]
-    pub verb: Verb,
+    pub(crate) verb: Verb,
     /// Options of every verb.
     #[command(flatten)]
-    pub common: Common,
+    pub(crate) common: Common,
 }
 
 /// Options of every verb.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Common options")]
-pub struct Common {
+pub(crate) struct Common {
     /// How to show the result: human on a terminal, tsv when piped.
     #[arg(long, global = true, value_name = "FORMAT")]
-    pub format: Option<FormatName>,
+    pub(crate) format: Option<FormatName>,
     /// The same as --format json.
     #[arg(long, global = true, conflicts_with = "format")]
-    pub json: bool,
+    pub(crate) json: bool,
     /// Write the result to a file (complete or not at all); `-` is standard output.
     #[arg(short, long, global = true, value_name = "FILE")]
-    pub output: Option<PathBuf>,
+    pub(crate) output: Option<PathBuf>,
     /// When to colour.
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
-    pub color: ColorWhen,
+    pub(crate) color: ColorWhen,
     /// Less on standard error: -q no progress and notes, -qq nothing at all and no result either, only the exit code.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
-    pub quiet: u8,
+    pub(crate) quiet: u8,
     /// Worker threads; 0 means one per processor. The result does not depend on it.
     #[arg(long, global = true, value_name = "N", default_value_t = 0)]
-    pub threads: usize,
+    pub(crate) threads: usize,
     /// Map files instead of reading them: faster from the page cache, but a file that shrinks ends the process.
     #[arg(long, global = true)]
-    pub mmap: bool,
+    pub(crate) mmap: bool,
     /// Hash every file with SHA-256, whatever its size (small checkpoints are always hashed).
     #[arg(long, global = true)]
-    pub digests: bool,
+    pub(crate) digests: bool,
     /// Never touch the network. This build has no network code; the flag states the intent.
     #[arg(long, global = true)]
-    pub offline: bool,
+    pub(crate) offline: bool,
     /// Add wall-clock time and peak memory to JSON; without it the same inputs give the same bytes.
     #[arg(long, global = true)]
-    pub timing: bool,
+    pub(crate) timing: bool,
 }
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub enum Verb {
+pub(crate) enum Verb {
     /// Say whether CANDIDATE depends on REFERENCE, where, how and how sure.
     #[command(after_long_help = COMPARE_EXAMPLES)]
     Compare {
@@ -149,7 +149,7 @@ pub enum Verb {
 /// How to show a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[allow(missing_docs)]
-pub enum FormatName {
+pub(crate) enum FormatName {
     Human,
     Tsv,
     Json,
@@ -158,7 +158,7 @@ pub enum FormatName {
 
 /// When to colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ColorWhen {
+pub(crate) enum ColorWhen {
     /// On a terminal, unless NO_COLOR is set or TERM is dumb.
     Auto,
     /// Always.

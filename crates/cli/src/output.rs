@@ -8,7 +8,7 @@ use stemmata_report::Style;
 use crate::arguments::{ColorWhen, Common};
 
 /// Writes a result. A file is complete or absent: temporary sibling, then rename. A closed pipe is success.
-pub fn write(target: Option<&Path>, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write(target: Option<&Path>, bytes: &[u8]) -> io::Result<()> {
     match target {
         Some(path) if path != Path::new("-") => {
             let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -40,7 +40,7 @@ fn set_ordinary_mode(file: &std::fs::File) -> io::Result<()> {
 }
 
 /// What failed, and what to do about it.
-pub fn error(error: &AuditError) {
+pub(crate) fn error(error: &AuditError) {
     eprintln!("error: {error}");
     if let Some(hint) = error.hint() {
         eprintln!("hint:  {hint}");
@@ -48,13 +48,13 @@ pub fn error(error: &AuditError) {
 }
 
 /// A failure to write a result.
-pub fn write_error(target: Option<&Path>, error: &io::Error) {
+pub(crate) fn write_error(target: Option<&Path>, error: &io::Error) {
     let name = target.map_or_else(|| "standard output".to_owned(), |p| printable(&p.display().to_string()));
     eprintln!("error: cannot write `{name}`: {error}");
 }
 
 /// How the terminal can show things.
-pub fn style(common: &Common) -> Style {
+pub(crate) fn style(common: &Common) -> Style {
     let terminal = io::stdout().is_terminal() && common.output.is_none();
     let variable = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty());
     let color = match common.color {

@@ -12,16 +12,16 @@ use stemmata_audit::{AuditError, Backend, DecisionRule, Kind, Settings, SketchPa
 use stemmata_report::{Context, Format, Timing};
 
 /// Done.
-pub const DONE: u8 = 0;
+pub(crate) const DONE: u8 = 0;
 /// Dependence was found and `--exit-code` was given.
-pub const FOUND: u8 = 1;
+pub(crate) const FOUND: u8 = 1;
 /// It could not be done.
-pub const CANNOT: u8 = 2;
+pub(crate) const CANNOT: u8 = 2;
 /// Inconclusive.
-pub const INCONCLUSIVE: u8 = 3;
+pub(crate) const INCONCLUSIVE: u8 = 3;
 
 /// Carries out what was asked; returns the exit code.
-pub fn run(arguments: &Arguments) -> u8 {
+pub(crate) fn run(arguments: &Arguments) -> u8 {
     let common = &arguments.common;
     let stop = Arc::new(AtomicBool::new(false));
     let raised = Arc::clone(&stop);

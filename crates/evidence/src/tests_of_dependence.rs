@@ -46,7 +46,12 @@ pub(crate) fn run(measurement: &Measurement, rule: &DecisionRule) -> Vec<Evidenc
     let level = rule.alpha.log10() - (tests.len().max(1) as f64).log10();
     for test in &mut tests {
         // Carried over from `sign_test` as Σreach/√Σa²; turned into the share here.
-        test.detectable = test.detectable.and_then(|ratio| detectable_share(1.0, ratio, level, rule.power));
+        // Where dependence was found the fluctuation holds the signal and says nothing about power.
+        let found = test.p.is_some_and(|p| p.log10() <= level);
+        test.detectable = test
+            .detectable
+            .filter(|_| !found)
+            .and_then(|ratio| detectable_share(1.0, ratio, level, rule.power));
     }
     tests
 }

@@ -3,6 +3,8 @@
 //! Answers: *what is a tensor, a checkpoint, a hazard, and how are weights asked for?*
 //! Must not know: files, formats, architectures, statistics.
 
+#![forbid(unsafe_code)]
+
 mod checkpoint;
 mod config;
 mod encoding;
