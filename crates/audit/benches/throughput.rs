@@ -16,6 +16,9 @@ use stemmata_audit::{Backend, DecisionRule, Settings, SketchParams, compare};
 
 const ROUNDS: usize = 7;
 
+/// A name and what is timed.
+type Probe<'a> = (&'a str, &'a dyn Fn(&[PathBuf; 2]));
+
 fn main() {
     let words: Vec<String> = std::env::args().collect();
     let large = words.windows(2).any(|w| w[0] == "--shape" && w[1] == "8b");
@@ -26,7 +29,7 @@ fn main() {
         paths.iter().map(|p| std::fs::metadata(p.join(synthetic::FILE)).map_or(0, |m| m.len())).sum();
     println!("two checkpoints, {:.2} GB each, bf16, {} layers", bytes as f64 / 2e9, shape.layers);
 
-    let probes: [(&str, &dyn Fn(&[PathBuf; 2])); 4] = [
+    let probes: [Probe; 4] = [
         ("pread + xor, 2 threads", &|p| pread_xor(p)),
         ("mapped + xor, 2 threads", &|p| mapped_xor(p)),
         ("compare, pread", &|p| run(p, Backend::Read)),
