@@ -5,7 +5,7 @@ pub(crate) const UNITS: u64 = 256;
 pub(crate) const BUCKETS: usize = 256;
 
 /// How many units of `candidate` have the unit of the same label in `reference` as their nearest neighbour by cosine.
-/// Both are `units × buckets`, row-major. Ties go to the lower label; zero vectors match nothing. O(units²·buckets).
+/// Both are `units × buckets`, row-major. A tie matches nothing, nor does a zero vector. O(units²·buckets).
 pub(crate) fn count_fixed(candidate: &[f32], reference: &[f32], buckets: usize) -> (u64, u64) {
     let normed = |flat: &[f32]| -> Vec<Vec<f32>> {
         flat.chunks_exact(buckets)
@@ -25,6 +25,9 @@ pub(crate) fn count_fixed(candidate: &[f32], reference: &[f32], buckets: usize) 
             let cosine = dot(c, r);
             if cosine > best.0 {
                 best = (cosine, j);
+            } else if cosine == best.0 {
+                // A tie is no match: which label it would go to must not depend on labels.
+                best.1 = usize::MAX;
             }
         }
         fixed += u64::from(best.1 == i);

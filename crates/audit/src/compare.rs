@@ -4,7 +4,7 @@ use crate::input::Whole;
 use crate::{AuditError, Event, Finding, InputFacts, Settings, Subject, Watch, sketching};
 use stemmata_alignment::{Measurement, Options, measure, measure_sketches, plan};
 use stemmata_architecture::Term;
-use stemmata_evidence::{Judgement, StorageFacts, TestKind, judge};
+use stemmata_evidence::{Judgement, Kind, NotTested, StorageFacts, TestKind, judge};
 use stemmata_fingerprint::{Sketch, comparable};
 use stemmata_model::{DType, Encoding, Level, Weights};
 
@@ -51,7 +51,12 @@ pub fn compare(
             (measure_sketches(&c, &r), StorageFacts::default())
         }
     };
-    let judgement = judge(&measurement, &storage, &settings.rule);
+    let mut judgement = judge(&measurement, &storage, &settings.rule);
+    for (side, subject) in [("candidate", &candidate), ("reference", &reference)] {
+        if let Subject::Checkpoint(whole) = subject {
+            admit_unmapped(side, whole, &mut judgement);
+        }
+    }
     let mut bytes_read = 0;
     for (side, subject) in [("candidate", &candidate), ("reference", &reference)] {
         if let Subject::Checkpoint(whole) = subject {
@@ -103,6 +108,20 @@ fn sketch_of(subject: &Subject, settings: &Settings<'_>, watch: Watch<'_>) -> Re
     match subject {
         Subject::Sketch(sketch, _) => Ok((**sketch).clone()),
         Subject::Checkpoint(whole) => sketching::of(whole, settings, watch),
+    }
+}
+
+/// Tensors without a role were not compared: they are listed, and they keep a pair from being called identical.
+fn admit_unmapped(side: &str, whole: &Whole, judgement: &mut Judgement) {
+    let unmapped = whole.anatomy.unmapped.len();
+    if unmapped > 0 {
+        judgement.not_tested.push(NotTested {
+            what: format!("{unmapped} tensors of the {side} without a role"),
+            reason: "no table and no inference says what they are for".to_owned(),
+        });
+        if judgement.verdict.kind == Kind::Identical {
+            judgement.verdict.kind = Kind::Related;
+        }
     }
 }
 

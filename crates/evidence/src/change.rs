@@ -34,8 +34,8 @@ pub struct Noise {
 }
 
 /// Largest excess kurtosis and magnitude correlation of *one tensor* that still count as Gaussian noise, beyond five
-/// standard errors. Rounding to bf16 after adding noise moves them by less than half of this as long as sigma is above the
-/// rounding step of a typical weight; a fine-tune is outside in most tensors (its change follows the gradient).
+/// standard errors. Rounding to bf16 after adding noise of two rounding steps or more moves them by less than a
+/// quarter of this; a fine-tune is outside in most tensors (its change follows the gradient).
 const GAUSSIAN_KURTOSIS: f64 = 0.1;
 const GAUSSIAN_CORRELATION: f64 = 0.05;
 /// Share of the elements that must lie in tensors whose change passes. Judging tensor by tensor keeps one replaced
@@ -65,7 +65,8 @@ pub(crate) fn change(total: &Moments) -> Option<Change> {
 /// weights themselves (then it is a replacement or another scale, not noise).
 ///
 /// `significand_bits` of the coarser storage give the rounding variance: for a value of magnitude w it is
-/// (ulp(w))²/12, on average 0.541·(w·2^−bits)²/12 over a log-uniform mantissa.
+/// ulp(w)²/12 with ulp = 2·w·2^−bits/m for a mantissa m in 1..2 (the hidden bit counts), on average
+/// 4·0.541·w²·4^−bits/12 over a log-uniform mantissa.
 pub(crate) fn noise(pairs: &[&PairMeasurement], significand_bits: Option<u32>) -> Option<Noise> {
     let large: Vec<&Moments> = pairs
         .iter()
@@ -76,7 +77,7 @@ pub(crate) fn noise(pairs: &[&PairMeasurement], significand_bits: Option<u32>) -
     if elements == 0 || total(pairs.iter().copied()).relative_change() > 1.0 {
         return None;
     }
-    let rounding = significand_bits.map_or(0.0, |bits| 0.541 * 4f64.powi(-(bits as i32)) / 12.0);
+    let rounding = significand_bits.map_or(0.0, |bits| 0.541 * 4f64.powi(1 - bits as i32) / 12.0);
     let (mut variance, mut kurtosis, mut correlation, mut passing) = (0.0, 0.0, 0.0, 0.0);
     let mut sigmas = Vec::with_capacity(large.len());
     for m in &large {

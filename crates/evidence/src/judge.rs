@@ -33,6 +33,7 @@ pub fn judge(measurement: &Measurement, storage: &StorageFacts, rule: &DecisionR
             &rejected,
             family,
             storage,
+            rule,
         ));
     }
     let comparable = same_shape(&all);
@@ -108,6 +109,7 @@ fn judge_component(
     rejected: &dyn Fn(&Evidence) -> bool,
     family: usize,
     storage: &StorageFacts,
+    rule: &DecisionRule,
 ) -> Option<ComponentVerdict> {
     let pairs: Vec<&PairMeasurement> =
         measurement.pairs.iter().filter(|p| p.key.component == component).collect();
@@ -127,8 +129,15 @@ fn judge_component(
     let sums = total(comparable.iter().copied());
     let change = change::change(&sums);
     let noise = if found { noise(&comparable, storage.significand_bits) } else { None };
+    let whole = |e: &&&Evidence| e.scope == Scope::Component(component);
+    let detectable = tests.iter().filter(whole).filter_map(|e| e.detectable).reduce(f64::min);
     let kind = match () {
-        () if !pairs.is_empty() && !unmatched && pairs.iter().all(|p| p.identical) => Kind::Identical,
+        () if !unmatched
+            && pairs.iter().all(|p| p.identical)
+            && (found || pairs.iter().any(|p| telling(p))) =>
+        {
+            Kind::Identical
+        }
         () if found => {
             let reading = change.as_ref().map(|c| direction::read(&comparable, c, noise.as_ref(), storage));
             match reading.map_or(Direction::Unknown, |r| r.direction) {
@@ -136,10 +145,9 @@ fn judge_component(
                 _ => Kind::Derived,
             }
         }
-        () if tests.is_empty() => Kind::Inconclusive,
+        () if detectable.is_none_or(|share| share > rule.largest_missed_share) => Kind::Inconclusive,
         () => Kind::NoDependenceFound,
     };
-    let whole = |e: &&&Evidence| e.scope == Scope::Component(component);
     Some(ComponentVerdict {
         component,
         kind,
@@ -148,7 +156,7 @@ fn judge_component(
         effect: effect(component, None, measurement),
         noise: noise.filter(|_| change.is_some_and(|c| c.changed > 0.0)),
         change,
-        detectable: tests.iter().filter(whole).filter_map(|e| e.detectable).reduce(f64::min),
+        detectable,
     })
 }
 
@@ -229,7 +237,9 @@ fn layers(
 }
 
 fn power(evidence: &[Evidence], components: &[ComponentVerdict], rule: &DecisionRule) -> Option<Power> {
-    let smallest_share = components.iter().filter_map(|c| c.detectable).reduce(f64::min)?;
+    // Of the component with the most compared weights: the best-powered one may be a small one.
+    let size = |c: &&ComponentVerdict| c.change.map_or(0, |change| change.elements);
+    let smallest_share = components.iter().filter(|c| c.detectable.is_some()).max_by_key(size)?.detectable?;
     let mut one_layer: Vec<f64> = evidence
         .iter()
         .filter(|e| matches!(e.scope, Scope::Layer(_, Some(_))) && matches!(e.test, TestKind::SignFlip(_)))
@@ -264,19 +274,27 @@ fn missing(kind: Kind, measurement: &Measurement, power: Option<Power>, rule: &D
     vec![reason]
 }
 
-/// Equal tensors, as context.
-fn identity(measurement: &Measurement) -> Vec<Evidence> {
-    let telling = |p: &&PairMeasurement| match &p.moments {
+/// Whether the equality of a pair would mean anything.
+fn telling(pair: &PairMeasurement) -> bool {
+    match &pair.moments {
         // One magnitude throughout (freshly initialised gains) has Σr⁴·n = (Σr²)².
         Some(m) => {
             m.n >= IDENTITY_ELEMENTS && m.reference_fourths * m.n as f64 > 1.05 * m.reference_squares.powi(2)
         }
-        None => p.candidate_shape.0 > 1,
-    };
+        None => pair.candidate_shape.0 > 1,
+    }
+}
+
+/// Equal tensors, as context.
+fn identity(measurement: &Measurement) -> Vec<Evidence> {
     let mut out = Vec::new();
     for component in Component::ALL {
-        let pairs: Vec<_> =
-            measurement.pairs.iter().filter(|p| p.key.component == component).filter(telling).collect();
+        let pairs: Vec<_> = measurement
+            .pairs
+            .iter()
+            .filter(|p| p.key.component == component)
+            .filter(|p| telling(p))
+            .collect();
         if pairs.is_empty() {
             continue;
         }

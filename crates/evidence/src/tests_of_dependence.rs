@@ -9,14 +9,16 @@ use stemmata_stats::{
 
 /// METHODS 2.2 and S1. One sentence, quoted in every report.
 pub(crate) const SIGN_NULL: &str = "the two models grew from independent random starts; then the signs of matching channels \
-     are fair coins, whatever data, order, tokenizer or recipe they share";
+     are fair coins, whatever data, order and tokenizer they share, if at least one of them was trained by a recipe that treats \
+     both signs of a channel alike";
 /// METHODS 2.2 and S2.
 pub(crate) const LABEL_NULL: &str = "the two models grew from independent random starts; then the labels of feed-forward \
-     units are a uniformly random permutation of one another";
+     units are a uniformly random permutation of one another, if at least one of them was trained by a recipe that treats all \
+     units alike";
 
 /// All tests: components first, then layers, each in a fixed order.
 pub(crate) fn run(measurement: &Measurement, rule: &DecisionRule) -> Vec<Evidence> {
-    let mut tests = Vec::new();
+    let mut tests: Vec<(Evidence, Option<Reach>)> = Vec::new();
     for component in Component::ALL {
         for axis in ChannelAxis::ALL {
             let groups: Vec<_> =
@@ -32,7 +34,7 @@ pub(crate) fn run(measurement: &Measurement, rule: &DecisionRule) -> Vec<Evidenc
         if !points.is_empty() {
             let (fixed, units) = points.iter().fold((0, 0), |(f, u), p| (f + p.fixed, u + p.units));
             let log10 = fixed_points_pooled(fixed, points.len() as u64);
-            tests.push(fixed_test(Scope::Component(component), fixed, units, log10));
+            tests.push((fixed_test(Scope::Component(component), fixed, units, log10), None));
         }
     }
     for group in &measurement.groups {
@@ -40,20 +42,28 @@ pub(crate) fn run(measurement: &Measurement, rule: &DecisionRule) -> Vec<Evidenc
     }
     for points in &measurement.fixed_points {
         let scope = Scope::Layer(points.component, points.layer);
-        tests.push(fixed_test(scope, points.fixed, points.units, fixed_points(points.fixed)));
+        tests.push((fixed_test(scope, points.fixed, points.units, fixed_points(points.fixed)), None));
     }
     // Power needs the size of the family, which is known only now.
     let level = rule.alpha.log10() - (tests.len().max(1) as f64).log10();
-    for test in &mut tests {
-        // Carried over from `sign_test` as Σreach/√Σa²; turned into the share here.
-        // Where dependence was found the fluctuation holds the signal and says nothing about power.
-        let found = test.p.is_some_and(|p| p.log10() <= level);
-        test.detectable = test
-            .detectable
-            .filter(|_| !found)
-            .and_then(|ratio| detectable_share(1.0, ratio, level, rule.power));
-    }
     tests
+        .into_iter()
+        .map(|(test, reach)| {
+            // Where dependence was found the fluctuation holds the signal and says nothing about power.
+            let found = test.p.is_some_and(|p| p.log10() <= level);
+            let detectable = reach.filter(|_| !found).and_then(|r| {
+                detectable_share(r.products_squared, r.reach, r.reach_squared, level, rule.power)
+            });
+            Evidence { detectable, ..test }
+        })
+        .collect()
+}
+
+/// What power is computed from: Σ product², Σ reach, Σ reach².
+struct Reach {
+    products_squared: f64,
+    reach: f64,
+    reach_squared: f64,
 }
 
 fn add_up<'a>(groups: impl Iterator<Item = &'a [Channel]>) -> Vec<Channel> {
@@ -70,7 +80,7 @@ fn add_up<'a>(groups: impl Iterator<Item = &'a [Channel]>) -> Vec<Channel> {
     total
 }
 
-fn sign_test(axis: ChannelAxis, scope: Scope, channels: &[Channel]) -> Option<Evidence> {
+fn sign_test(axis: ChannelAxis, scope: Scope, channels: &[Channel]) -> Option<(Evidence, Option<Reach>)> {
     let products: Vec<f64> = channels.iter().map(|c| c.product).collect();
     let outcome = sign_flip(&products);
     if outcome.n == 0 {
@@ -78,8 +88,12 @@ fn sign_test(axis: ChannelAxis, scope: Scope, channels: &[Channel]) -> Option<Ev
     }
     let pairs: Vec<(f64, f64)> = channels.iter().map(|c| (c.product, c.reach)).collect();
     let effect = ratio_interval(&pairs, 0.95);
-    let reach: f64 = channels.iter().map(|c| c.reach).sum();
-    Some(Evidence {
+    let reach = Reach {
+        products_squared: outcome.sum_of_squares,
+        reach: channels.iter().map(|c| c.reach).sum(),
+        reach_squared: channels.iter().map(|c| c.reach * c.reach).sum(),
+    };
+    let evidence = Evidence {
         test: TestKind::SignFlip(axis),
         scope,
         p: Some(PValue::new(outcome.log10_p, PKind::Exact, SIGN_NULL, outcome.n)),
@@ -87,8 +101,9 @@ fn sign_test(axis: ChannelAxis, scope: Scope, channels: &[Channel]) -> Option<Ev
         n: outcome.n,
         effect: effect.map(|(ratio, _)| ratio),
         interval: effect.map(|(_, interval)| interval),
-        detectable: Some(reach / outcome.sum_of_squares.sqrt()),
-    })
+        detectable: None,
+    };
+    Some((evidence, Some(reach)))
 }
 
 fn fixed_test(scope: Scope, fixed: u64, units: u64, log10: f64) -> Evidence {

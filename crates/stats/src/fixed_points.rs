@@ -3,7 +3,7 @@
 use statrs::function::gamma::ln_gamma;
 
 /// log10 of the bound `P(K ≥ k) ≤ 1/k!` on the number of fixed points of *any* map between two sets whose labels are
-/// related by a uniformly random permutation (each k-subset is fixed with probability (h−k)!/h!, and there are
+/// related by a uniformly random permutation (each k-subset is fixed with probability at most (h−k)!/h!, and there are
 /// C(h,k) of them). Holds for many-to-one maps such as nearest neighbours, so no assignment problem has to be solved.
 pub fn fixed_points(k: u64) -> f64 {
     if k < 2 { 0.0 } else { -ln_gamma(k as f64 + 1.0) / std::f64::consts::LN_10 }

@@ -25,16 +25,16 @@ pub fn binomial_interval(hits: u64, trials: u64, level: f64) -> Interval {
 }
 
 /// The ratio Σy/Σx with the linearised interval of a ratio estimator over independent pairs (Cochran 1977, 2.11).
-/// `None` when Σx is not positive.
+/// `None` when Σx is not positive or there is only one pair.
 pub fn ratio_interval(pairs: &[(f64, f64)], level: f64) -> Option<(f64, Interval)> {
     let reach = pairs.iter().map(|(_, x)| *x).collect::<Sum>().value();
-    if reach.is_nan() || reach <= 0.0 {
+    if reach.is_nan() || reach <= 0.0 || pairs.len() < 2 {
         return None;
     }
     let ratio = pairs.iter().map(|(y, _)| *y).collect::<Sum>().value() / reach;
     let squares = pairs.iter().map(|(y, x)| (y - ratio * x).powi(2)).collect::<Sum>().value();
     let n = pairs.len() as f64;
-    let small_sample = if pairs.len() > 1 { n / (n - 1.0) } else { 1.0 };
+    let small_sample = n / (n - 1.0);
     let half = normal_quantile(0.5 + level / 2.0) * (squares * small_sample).sqrt() / reach;
     Some((ratio, Interval { low: ratio - half, high: ratio + half, level }))
 }

@@ -32,7 +32,8 @@ pub fn sign_flip(terms: &[f64]) -> SignFlip {
     let total = finite().map(|a| a / largest).collect::<Sum>().value();
     let squares = finite().map(|a| (a / largest) * (a / largest)).collect::<Sum>().value();
     let n = finite().count() as u64;
-    let log_tail = log_tail_bound(total.abs(), squares, n, || finite().map(|a| (a / largest).abs()));
+    let towards = total.signum();
+    let log_tail = log_tail_bound(total.abs(), squares, n, || finite().map(|a| a / largest * towards));
     SignFlip {
         statistic: total / squares.sqrt(),
         // Both tails: at most twice one of them.
@@ -42,19 +43,24 @@ pub fn sign_flip(terms: &[f64]) -> SignFlip {
     }
 }
 
-/// `min_λ≥0 [Σ log cosh(λ a_i) − λ s]` for `s ≥ 0`. The objective is convex in λ and *every* λ gives a valid bound, so an
+/// `min_λ≥0 [Σ log cosh(λ a_i) − λ s]` for `s ≥ 0`; `towards` gives the terms with the sign that makes their sum `s`. The objective is convex in λ and *every* λ gives a valid bound, so an
 /// iteration that stops early is conservative, never wrong.
-fn log_tail_bound<I: Iterator<Item = f64>>(s: f64, squares: f64, n: u64, magnitudes: impl Fn() -> I) -> f64 {
+fn log_tail_bound<I: Iterator<Item = f64>>(s: f64, squares: f64, n: u64, towards: impl Fn() -> I) -> f64 {
     let floor = -(n as f64) * LN_2;
-    let reach = magnitudes().collect::<Sum>().value();
-    if s >= reach * (1.0 - 1e-15) {
+    if towards().all(|a| a > 0.0) {
         return floor;
     }
-    let objective =
-        |lambda: f64| magnitudes().map(|a| log_cosh(lambda * a)).collect::<Sum>().value() - lambda * s;
+    // log cosh(x) − x = ln(1 + e^(−2x)) − ln 2 term by term: nothing cancels, however large λ grows.
+    let objective = |lambda: f64| {
+        let term = |a: f64| {
+            let x = lambda * a.abs();
+            (-2.0 * x).exp().ln_1p() - LN_2 + if a < 0.0 { 2.0 * x } else { 0.0 }
+        };
+        towards().map(term).collect::<Sum>().value()
+    };
     let slope = |lambda: f64| {
         let (mut first, mut second) = (Sum::default(), Sum::default());
-        for a in magnitudes() {
+        for a in towards().map(f64::abs) {
             let t = (lambda * a).tanh();
             first.add(a * t);
             second.add(a * a * (1.0 - t * t));
@@ -90,21 +96,24 @@ fn log_tail_bound<I: Iterator<Item = f64>>(s: f64, squares: f64, n: u64, magnitu
     objective(lambda).min(objective(s / squares)).clamp(floor, 0.0)
 }
 
-/// `ln cosh x` without overflow.
-fn log_cosh(x: f64) -> f64 {
-    let x = x.abs();
-    if x < 1e-4 { 0.5 * x * x - x.powi(4) / 12.0 } else { x + (-2.0 * x).exp().ln_1p() - LN_2 }
-}
-
 /// The smallest share ρ that the test would have found with probability `power` at level 10^`log10_alpha` (two-sided),
-/// when term i is `ρ·reach_i` plus the fluctuation that was observed: `ρ = (√(2 ln(2/α)) + z_power)·√Σa² / Σ reach_i`.
-/// Uses Hoeffding's threshold, so it understates the power slightly. `None` when nothing was testable or ρ exceeds 1.
-pub fn detectable_share(sum_of_squares: f64, reach: f64, log10_alpha: f64, power: f64) -> Option<f64> {
-    if !(reach > 0.0 && sum_of_squares > 0.0) {
+/// when term i is `ρ·reach_i` plus the fluctuation that was observed. The effect enlarges Σa² as well, so ρ solves
+/// `ρ·R / √(Σa² + ρ²·Q) = t` with `R = Σ reach`, `Q = Σ reach²` and `t = √(2 ln(2/α)) + z_power`:
+/// `ρ = t·√Σa² / √(R² − t²·Q)`. Uses Hoeffding's threshold, so the true power is a little higher. `None` when nothing was
+/// testable, when there are too few channels (R² ≤ t²·Q), or when ρ exceeds 1.
+pub fn detectable_share(
+    sum_of_squares: f64,
+    reach: f64,
+    reach_squared: f64,
+    log10_alpha: f64,
+    power: f64,
+) -> Option<f64> {
+    let threshold = (2.0 * (LN_2 - log10_alpha * LN_10)).sqrt() + crate::normal_quantile(power);
+    let room = reach * reach - threshold * threshold * reach_squared;
+    if !(reach > 0.0 && sum_of_squares > 0.0 && room > 0.0) {
         return None;
     }
-    let threshold = (2.0 * (LN_2 - log10_alpha * LN_10)).sqrt();
-    let share = (threshold + crate::normal_quantile(power)) * sum_of_squares.sqrt() / reach;
+    let share = threshold * sum_of_squares.sqrt() / room.sqrt();
     (share <= 1.0).then_some(share)
 }
 
