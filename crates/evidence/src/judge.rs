@@ -23,18 +23,10 @@ pub fn judge(measurement: &Measurement, storage: &StorageFacts, rule: &DecisionR
     let layers = layers(&evidence, measurement, &rejected);
     let all: Vec<&PairMeasurement> = measurement.pairs.iter().collect();
 
+    let tested = Tested { measurement, evidence: &evidence, layers: &layers, rejected: &rejected, family };
     let mut components = Vec::new();
     for component in Component::ALL {
-        components.extend(judge_component(
-            component,
-            measurement,
-            &evidence,
-            &layers,
-            &rejected,
-            family,
-            storage,
-            rule,
-        ));
+        components.extend(judge_component(component, &tested, storage, rule));
     }
     let comparable = same_shape(&all);
     let change = change::change(&total(comparable.iter().copied()));
@@ -101,16 +93,22 @@ fn same_shape<'a>(pairs: &[&'a PairMeasurement]) -> Vec<&'a PairMeasurement> {
     pairs.iter().copied().filter(|p| p.candidate_shape == p.reference_shape).collect()
 }
 
+/// What the family of tests said.
+struct Tested<'a> {
+    measurement: &'a Measurement,
+    evidence: &'a [Evidence],
+    layers: &'a [LayerEffect],
+    rejected: &'a dyn Fn(&Evidence) -> bool,
+    family: usize,
+}
+
 fn judge_component(
     component: Component,
-    measurement: &Measurement,
-    evidence: &[Evidence],
-    layers: &[LayerEffect],
-    rejected: &dyn Fn(&Evidence) -> bool,
-    family: usize,
+    tested: &Tested<'_>,
     storage: &StorageFacts,
     rule: &DecisionRule,
 ) -> Option<ComponentVerdict> {
+    let &Tested { measurement, evidence, layers, rejected, family } = tested;
     let pairs: Vec<&PairMeasurement> =
         measurement.pairs.iter().filter(|p| p.key.component == component).collect();
     let alone = |list: &[stemmata_alignment::Unmatched]| list.iter().any(|u| u.key.component == component);

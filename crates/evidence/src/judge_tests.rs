@@ -1,1 +1,126 @@
+use super::*;
+use stemmata_alignment::{Channel, ChannelGroup, Moments, PairKey};
+use stemmata_architecture::{ChannelAxis, Role, Term};
+use stemmata_stats::SplitMix64;
 
+const COMPONENT: Component = Component::LanguageModel;
+
+fn group(layer: u32, channels: Vec<Channel>) -> ChannelGroup {
+    ChannelGroup { component: COMPONENT, layer: Some(layer), axis: ChannelAxis::Hidden, channels }
+}
+
+/// Channels with cosine `share` to the other model plus what chance adds.
+fn channels(count: usize, share: f64, random: &mut SplitMix64) -> Vec<Channel> {
+    (0..count).map(|_| Channel { product: share + 0.1 * random.normal(), reach: 1.0 }).collect()
+}
+
+fn pair(role: Role, moments: Moments) -> PairMeasurement {
+    let shape = (1, moments.n);
+    PairMeasurement {
+        key: PairKey { component: COMPONENT, layer: Some(0), expert: None, role, term: Term::Weight },
+        candidate: 0,
+        reference: 0,
+        candidate_shape: shape,
+        reference_shape: shape,
+        identical: moments.changed == 0,
+        moments: Some(moments),
+    }
+}
+
+/// Sums over a vector of weights and a second one made from it.
+fn moments(reference: &[f64], candidate: impl Fn(f64) -> f64) -> Moments {
+    let mut m = Moments { n: reference.len() as u64, ..Moments::default() };
+    for &r in reference {
+        let c = candidate(r);
+        let d = c - r;
+        m.changed += u64::from(d != 0.0);
+        m.dot += c * r;
+        m.candidate_squares += c * c;
+        m.reference_squares += r * r;
+        m.difference_squares += d * d;
+        m.difference_fourths += d.powi(4);
+        m.difference_reference_squares += d * d * r * r;
+        m.reference_fourths += r.powi(4);
+    }
+    m
+}
+
+fn weights(random: &mut SplitMix64) -> Vec<f64> {
+    (0..20_000).map(|_| 0.02 * random.normal()).collect()
+}
+
+fn judged(pairs: Vec<PairMeasurement>, groups: Vec<ChannelGroup>) -> Judgement {
+    let measurement = Measurement { pairs, groups, ..Measurement::default() };
+    let bf16 = "bf16".to_owned();
+    let storage = StorageFacts {
+        candidate_encoding: bf16.clone(),
+        reference_encoding: bf16,
+        candidate_bits: 16.0,
+        reference_bits: 16.0,
+        significand_bits: None,
+    };
+    judge(&measurement, &storage, &DecisionRule::default())
+}
+
+#[test]
+fn strangers_are_acquitted_with_a_power_that_holds() {
+    let mut random = SplitMix64::new(1);
+    let r = weights(&mut random);
+    let other = std::cell::RefCell::new(SplitMix64::new(99));
+    let unlike = moments(&r, |_| 0.02 * other.borrow_mut().normal());
+    let judgement = judged(vec![pair(Role::Up, unlike)], vec![group(0, channels(400, 0.0, &mut random))]);
+    assert_eq!(judgement.verdict.kind, Kind::NoDependenceFound);
+    let share = judgement.verdict.power.unwrap().smallest_share;
+    let found = judged(vec![pair(Role::Up, unlike)], vec![group(0, channels(400, 1.2 * share, &mut random))]);
+    assert!(found.verdict.kind.is_dependence(), "{share}");
+}
+
+#[test]
+fn too_few_channels_acquit_nobody() {
+    let mut random = SplitMix64::new(2);
+    let r = weights(&mut random);
+    let unlike = moments(&r, |r| -r);
+    let judgement = judged(vec![pair(Role::Up, unlike)], vec![group(0, channels(12, 0.0, &mut random))]);
+    assert_eq!(judgement.verdict.kind, Kind::Inconclusive);
+    assert!(!judgement.verdict.missing.is_empty());
+}
+
+#[test]
+fn one_dependent_layer_among_many_is_found_and_placed() {
+    let mut random = SplitMix64::new(3);
+    let groups =
+        (0..20).map(|l| group(l, channels(200, if l == 7 { 0.5 } else { 0.0 }, &mut random))).collect();
+    let judgement = judged(vec![pair(Role::Up, moments(&[0.1; 300], |r| r + 0.1))], groups);
+    assert!(judgement.verdict.kind.is_dependence());
+    let dependent: Vec<_> =
+        judgement.layers.iter().filter(|l| l.dependent).map(|l| l.candidate_layer).collect();
+    assert_eq!(dependent, [Some(7)]);
+}
+
+#[test]
+fn equal_gains_of_one_are_not_a_copy() {
+    let gains = moments(&[1.0; 4096], |r| r);
+    assert_eq!(judged(vec![pair(Role::AttentionNorm, gains)], vec![]).components[0].kind, Kind::Inconclusive);
+    let mut random = SplitMix64::new(4);
+    let matrix = moments(&weights(&mut random), |r| r);
+    assert_eq!(judged(vec![pair(Role::Up, matrix)], vec![]).verdict.kind, Kind::Identical);
+}
+
+#[test]
+fn added_noise_gives_sigma_and_order_and_a_shrunk_fine_tune_does_not() {
+    let mut random = SplitMix64::new(5);
+    let r = weights(&mut random);
+    let copy = || vec![group(0, channels(200, 1.0, &mut SplitMix64::new(6)))];
+    let stream = std::cell::RefCell::new(SplitMix64::new(7));
+    let noisy =
+        judged(vec![pair(Role::Up, moments(&r, |r| r + 0.002 * stream.borrow_mut().normal()))], copy());
+    assert_eq!(noisy.verdict.kind, Kind::Derived);
+    assert_eq!(noisy.verdict.direction, Direction::CandidateFromReference);
+    // Five standard errors of a standard deviation over 20 000 values.
+    let sigma = noisy.components[0].noise.unwrap().sigma;
+    assert!((sigma / 0.002 - 1.0).abs() < 5.0 / 200.0, "{sigma}");
+    // A change that follows the weight has heavy tails: no noise, no order.
+    let tuned = judged(vec![pair(Role::Up, moments(&r, |r| r + 5.0 * r * r.abs()))], copy());
+    assert_eq!(tuned.verdict.kind, Kind::Related);
+    assert!(!tuned.components[0].noise.unwrap().gaussian);
+}
