@@ -17,6 +17,8 @@ use stemmata_model::{DType, Encoding, ReadError, Weights};
 const CHUNK: u64 = 1 << 16;
 /// Elements of one stripe, the unit of work: large enough to amortise its column sums, small enough to balance.
 const STRIPE: u64 = 1 << 22;
+/// No machine gains from more workers, and a mistyped number must not exhaust the system.
+const MOST_THREADS: usize = 256;
 /// Rows between folds of the f32 column sums into f64.
 const FOLD_ROWS: u64 = 64;
 /// About how many rows of a tensor the column norms are taken from; they only enter reach and power, and are scaled so
@@ -57,7 +59,7 @@ pub fn measure(
     let stripes = stripes(plan);
     let threads = match options.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
-        n => n,
+        n => n.min(stripes.len()).clamp(1, MOST_THREADS),
     };
     let next = AtomicUsize::new(0);
     let failed = AtomicBool::new(false);

@@ -10,6 +10,10 @@ use crate::arguments::{ColorWhen, Common};
 /// Writes a result. A file is complete or absent: temporary sibling, then rename. A closed pipe is success.
 pub(crate) fn write(target: Option<&Path>, bytes: &[u8]) -> io::Result<()> {
     match target {
+        // A device or a pipe is written to; only a regular file can be replaced as a whole.
+        Some(path) if path != Path::new("-") && path.metadata().is_ok_and(|m| !m.is_file()) => {
+            std::fs::OpenOptions::new().write(true).open(path)?.write_all(bytes)
+        }
         Some(path) if path != Path::new("-") => {
             let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
             let mut file = tempfile::Builder::new().prefix(".stemmata-").tempfile_in(parent)?;

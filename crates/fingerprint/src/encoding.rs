@@ -10,6 +10,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// First bytes of every sketch file.
 pub const MAGIC: [u8; 16] = *b"stemmata sketch\n";
+/// Matching takes time in the square of the units of a layer.
+const MOST_UNITS: u32 = 4096;
 /// Version written.
 const VERSION: u32 = 1;
 
@@ -130,6 +132,9 @@ pub fn decode(bytes: &[u8]) -> Result<Sketch, DecodeError> {
         unit_buckets: r.u32()?,
         seed: r.u64()?,
     };
+    if params.buckets == 0 || params.unit_buckets == 0 || params.units > MOST_UNITS {
+        return Err(DecodeError::Malformed("its parameters are out of range".to_owned()));
+    }
     let sketch = Sketch {
         params,
         reference: r.text()?,
@@ -218,6 +223,11 @@ fn unit(r: &mut Reader<'_>, params: &SketchParams) -> Result<UnitSketch, DecodeE
         scales: r.list(4, Reader::f32)?,
         codes: r.codes()?,
     };
+    if unit.scales.len() as u64 != unit.total.min(u64::from(params.units)) {
+        return Err(DecodeError::Malformed(
+            "a unit sketch holds more units than its parameters allow".to_owned(),
+        ));
+    }
     if unit.scales.len().checked_mul(params.unit_buckets as usize) != Some(unit.codes.len()) {
         return Err(DecodeError::Malformed("a unit sketch's lengths disagree".to_owned()));
     }
