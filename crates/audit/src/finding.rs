@@ -33,7 +33,7 @@ impl Finding {
 const EXPLANATIONS: &[(&str, &str)] = &[
     (
         "roles-inferred",
-        "The tensor names are in no table, so roles were inferred from shapes, order and repetition. A wrong guess costs power; it cannot make independent models look dependent, because the tests hold for any pairing of tensors that was chosen without looking at their values.",
+        "The tensor names are in no table, so roles were inferred from shapes, order and repetition. A wrong guess costs power, and where gate and up are exchanged the hidden-channel test has no exact null: weigh that axis accordingly.",
     ),
     ("unmapped-tensors", "These tensors have no role that this build knows. They were not compared."),
     (
