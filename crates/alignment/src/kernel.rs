@@ -71,6 +71,34 @@ impl<'a> Operand<'a> {
         }
     }
 
+    /// Element `i`.
+    #[inline]
+    pub(crate) fn value(self, i: usize) -> f32 {
+        match self {
+            Operand::Decoded(values) => values[i],
+            Operand::Bf16(bytes) => {
+                f32::from_bits(u32::from(u16::from_le_bytes([bytes[2 * i], bytes[2 * i + 1]])) << 16)
+            }
+        }
+    }
+
+    /// Whether every value of a row is finite and at most `limit` in magnitude.
+    pub(crate) fn within(self, row: usize, width: usize, limit: f32) -> bool {
+        let mut tile = [0.0; TILE];
+        (0..width).step_by(TILE).all(|start| {
+            let values = self.tile(row * width + start, TILE.min(width - start), &mut tile);
+            // Written so that NaN fails.
+            values.iter().fold(true, |all, x| all & (x.abs() <= limit) & x.is_finite())
+        })
+    }
+
+    /// Whether one number other than zero fills a row; nearly always known from its first two values.
+    pub(crate) fn is_constant(self, row: usize, width: usize) -> bool {
+        width > 1
+            && self.value(row * width) == self.value(row * width + 1)
+            && stemmata_fingerprint::is_constant(&self.row(row, width))
+    }
+
     /// One row, decoded.
     pub(crate) fn row(self, row: usize, width: usize) -> Vec<f32> {
         let mut out = Vec::with_capacity(width);

@@ -11,9 +11,14 @@ mod measurement;
 mod plan;
 mod sketches;
 mod stream;
+mod units;
+mod worker;
+
+pub use stemmata_fingerprint::{Pattern, SelfCheck};
 
 pub use measurement::{
-    Channel, ChannelGroup, FixedPoints, Measurement, Moments, PairKey, PairMeasurement, Unmatched,
+    Channel, ChannelGroup, FixedPoints, Measurement, Moments, PairKey, PairMeasurement, Side, SymmetryCheck,
+    Unmatched,
 };
 pub use plan::{PairPlan, Plan, plan};
 pub use sketches::measure_sketches;

@@ -1,6 +1,7 @@
 //! What a comparison of two models measures: small values, no weights. A verdict can be re-derived from these alone.
 
 use stemmata_architecture::{ChannelAxis, Component, Role, Term};
+use stemmata_fingerprint::SelfCheck;
 
 /// Which logical tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -95,7 +96,8 @@ pub struct PairMeasurement {
 /// One exchangeable channel.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Channel {
-    /// Weighted sum of inner products over the tensors that the channel touches; its sign is a fair coin under the null.
+    /// Weighted sum of inner products over the tensors that the channel touches, wild values cut; its sign is a fair coin
+    /// under the null.
     pub product: f64,
     /// The same with norms in place of inner products: what `product` would be if the channels were parallel.
     pub reach: f64,
@@ -127,6 +129,28 @@ pub struct FixedPoints {
     pub fixed: u64,
 }
 
+/// Which of the two models.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Side {
+    /// The candidate.
+    Candidate,
+    /// The reference.
+    Reference,
+}
+
+/// One model by itself, at one tensor of one pair: does it have the symmetry that the tests rest on?
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SymmetryCheck {
+    /// Component.
+    pub component: Component,
+    /// Whose tensor it is.
+    pub side: Side,
+    /// Whether the role of its tensor is a guess; then this model cannot vouch for the symmetry, whatever the check says.
+    pub guessed: bool,
+    /// Outcome.
+    pub check: SelfCheck,
+}
+
 /// A logical tensor with no counterpart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unmatched {
@@ -145,6 +169,8 @@ pub struct Measurement {
     pub groups: Vec<ChannelGroup>,
     /// Fixed points, ordered by (component, layer).
     pub fixed_points: Vec<FixedPoints>,
+    /// Each model by itself, in key order.
+    pub checks: Vec<SymmetryCheck>,
     /// In the candidate only.
     pub candidate_only: Vec<Unmatched>,
     /// In the reference only.

@@ -25,6 +25,8 @@ pub struct PairPlan {
     pub col_map: Option<ChannelMap>,
     /// Whether the logical rows are feed-forward units to be matched.
     pub units: bool,
+    /// Whether the candidate's and the reference's role is a guess.
+    pub guessed: [bool; 2],
 }
 
 /// What will be read and compared.
@@ -86,7 +88,11 @@ fn pair(c: &Part, r: &Part, candidate: &Anatomy, reference: &Anatomy) -> PairPla
     let maps = |part: &Part, i: usize| infos[i].map_or((None, None), |info| channel_maps(part, info));
     let (ours, theirs) = (maps(c, 0), maps(r, 1));
     let agree = |a: Option<ChannelMap>, b: Option<ChannelMap>| a.filter(|m| b == Some(*m) && holds(m.axis));
-    let (mut row_map, mut col_map) = (agree(ours.0, theirs.0), agree(ours.1, theirs.1));
+    // Inputs are channels of some sign symmetry whatever the role; outputs of q, k and gate are not. So rows count only where
+    // at least one of the two roles is not a guess.
+    let guessed = [c.guessed, r.guessed];
+    let mut row_map = agree(ours.0, theirs.0).filter(|_| guessed != [true, true]);
+    let mut col_map = agree(ours.1, theirs.1);
     let units = infos.iter().flatten().all(|info| labels_units(c, info)) && infos.iter().all(Option::is_some);
 
     let (mut cv, mut rv, mut turned) = (c.view, r.view, false);
@@ -108,5 +114,6 @@ fn pair(c: &Part, r: &Part, candidate: &Anatomy, reference: &Anatomy) -> PairPla
         row_map,
         col_map,
         units,
+        guessed,
     }
 }

@@ -1,7 +1,9 @@
 //! The same measurement from two sketches: fewer channels, projected; the sign tests stay exact, their power is lower.
 
 use crate::fixed::count_fixed;
-use crate::{Channel, ChannelGroup, FixedPoints, Measurement, PairKey, PairMeasurement, Unmatched};
+use crate::{
+    Channel, ChannelGroup, FixedPoints, Measurement, PairKey, PairMeasurement, Side, SymmetryCheck, Unmatched,
+};
 use stemmata_fingerprint::{Factor, GroupSketch, PartSummary, Sketch};
 
 /// Measures a pair from sketches that are [`stemmata_fingerprint::comparable`].
@@ -21,6 +23,10 @@ pub fn measure_sketches(candidate: &Sketch, reference: &Sketch) -> Measurement {
                 measurement.groups.push(ChannelGroup { component, layer, axis, channels });
             }
         }
+    }
+    for (side, sketch) in [(Side::Candidate, candidate), (Side::Reference, reference)] {
+        let of_side = |&(component, check)| SymmetryCheck { component, side, guessed: false, check };
+        measurement.checks.extend(sketch.checks.iter().map(of_side));
     }
     let buckets = candidate.params.unit_buckets as usize;
     for ours in &candidate.units {

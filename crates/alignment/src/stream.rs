@@ -1,29 +1,22 @@
-//! One pass over both models. Stripes of rows go to the workers in storage order; their results are merged in plan order,
-//! so neither the number of threads nor their speed changes a bit of the outcome.
+//! One pass over both models. Stripes of rows go to the workers in storage order; their results are merged in that order and
+//! the tensors in plan order, so neither the number of threads nor their speed changes a bit of the outcome.
 
 use crate::channels::{Groups, SideProducts};
 use crate::fixed::{self, count_fixed};
-use crate::kernel::{Operand, RowSums, accumulate, column_squares};
-use crate::{FixedPoints, Measurement, Moments, PairMeasurement, PairPlan, Plan};
-use pulp::Arch;
+use crate::units::{UnitSums, Units};
+use crate::worker::{FOLD_ROWS, Stripe, StripeSums, Worker};
+use crate::{FixedPoints, Measurement, Moments, PairMeasurement, PairPlan, Plan, Side, SymmetryCheck};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
-use stemmata_architecture::{RowOrder, View};
-use stemmata_fingerprint::{CountSketch, RowReader, picked};
-use stemmata_model::{DType, Encoding, ReadError, Weights};
+use stemmata_architecture::View;
+use stemmata_fingerprint::{Pattern, SelfSums};
+use stemmata_model::{ReadError, Weights};
 
-/// Elements of one operand held decoded at a time: 256 KiB, so both operands and their bytes stay in the second-level cache.
-const CHUNK: u64 = 1 << 16;
 /// Elements of one stripe, the unit of work: large enough to amortise its column sums, small enough to balance.
 const STRIPE: u64 = 1 << 22;
 /// No machine gains from more workers, and a mistyped number must not exhaust the system.
 const MOST_THREADS: usize = 256;
-/// Rows between folds of the f32 column sums into f64.
-const FOLD_ROWS: u64 = 64;
-/// About how many rows of a tensor the column norms are taken from; they only enter reach and power, and are scaled so
-/// that their total is exact.
-const NORM_ROWS: u64 = 256;
 
 /// How to run.
 pub struct Options<'a> {
@@ -48,7 +41,8 @@ pub struct Progress {
 
 /// Measures a pair of models according to `plan`.
 ///
-/// O(parameters) time and one read of each side; memory O(channels + threads · chunk), independent of tensor sizes.
+/// O(parameters) time and one read of each side; memory O(channels + threads · chunk), independent of tensor sizes. Where the
+/// system refuses threads the caller's own does the work.
 pub fn measure(
     plan: &Plan,
     candidate: &dyn Weights,
@@ -63,49 +57,53 @@ pub fn measure(
     };
     let next = AtomicUsize::new(0);
     let failed = AtomicBool::new(false);
-    let (send, receive) = mpsc::sync_channel::<(usize, Result<StripeSums, ReadError>)>(2 * threads);
+    let one = |worker: &mut Worker<'_>, stripe: &Stripe| {
+        if options.stop.load(Ordering::Relaxed) {
+            return Err(ReadError::Interrupted);
+        }
+        worker.run(&plan.pairs[stripe.pair], stripe)
+    };
     let work = |send: mpsc::SyncSender<(usize, Result<StripeSums, ReadError>)>| {
         let mut worker = Worker::new(candidate, reference);
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some(stripe) = stripes.get(index) else { break };
-            if failed.load(Ordering::Relaxed) {
-                break;
-            }
-            let outcome = if options.stop.load(Ordering::Relaxed) {
-                Err(ReadError::Interrupted)
-            } else {
-                worker.run(&plan.pairs[stripe.pair], stripe)
-            };
-            if send.send((index, outcome)).is_err() {
+            if failed.load(Ordering::Relaxed) || send.send((index, one(&mut worker, stripe))).is_err() {
                 break;
             }
         }
     };
     std::thread::scope(|scope| {
+        let (send, receive) = mpsc::sync_channel(2 * threads);
+        let mut spawned = 0;
         for _ in 0..threads {
             let (work, send) = (&work, send.clone());
-            scope.spawn(move || work(send));
+            let thread = std::thread::Builder::new().spawn_scoped(scope, move || work(send));
+            spawned += usize::from(thread.is_ok());
         }
         // With this one gone the channel closes when the workers end, even if one of them panics.
         drop(send);
-        let outcome = merge(plan, &stripes, &receive, progress);
+        if spawned == 0 {
+            let mut worker = Worker::new(candidate, reference);
+            return merge(plan, &stripes, &mut |index| one(&mut worker, &stripes[index]), progress);
+        }
+        let mut waiting = BTreeMap::new();
+        let mut arrival = |index: usize| loop {
+            if let Some(sums) = waiting.remove(&index) {
+                return Ok(sums);
+            }
+            // Every worker holds a sender until its stripes are sent, so a closed channel means a worker panicked.
+            let (arrived, outcome) = receive.recv().map_err(|_| ReadError::Interrupted)?;
+            waiting.insert(arrived, outcome?);
+        };
+        let outcome = merge(plan, &stripes, &mut arrival, progress);
         if outcome.is_err() {
             failed.store(true, Ordering::Relaxed);
             // Workers blocked on a full channel must be let go.
             while receive.recv_timeout(std::time::Duration::from_millis(50)).is_ok() {}
         }
-        drop(receive);
         outcome
     })
-}
-
-/// Rows `first .. first + rows` of one pair.
-struct Stripe {
-    pair: usize,
-    first: u64,
-    rows: u64,
-    last: bool,
 }
 
 fn stripes(plan: &Plan) -> Vec<Stripe> {
@@ -130,243 +128,22 @@ fn stripes(plan: &Plan) -> Vec<Stripe> {
     stripes
 }
 
-/// What one stripe gives.
-struct StripeSums {
-    moments: Moments,
-    /// Per row (Σ c·r, Σ c², Σ r²), when the rows are channels.
-    rows: Vec<(f64, f64, f64)>,
-    /// Per column Σ c·r, and sampled (Σ c², Σ r²), when the columns are channels.
-    cols: Vec<(f64, f64, f64)>,
-    /// Projected units: candidate's and reference's.
-    units: (Vec<f32>, Vec<f32>),
-}
-
-struct Worker<'a> {
-    weights: [&'a dyn Weights; 2],
-    readers: [RowReader; 2],
-    buffers: [Vec<f32>; 2],
-    columns: Vec<f32>,
-    sums: Vec<RowSums>,
-    arch: Arch,
-}
-
-impl<'a> Worker<'a> {
-    fn new(candidate: &'a dyn Weights, reference: &'a dyn Weights) -> Worker<'a> {
-        Worker {
-            weights: [candidate, reference],
-            readers: Default::default(),
-            buffers: Default::default(),
-            columns: Vec::new(),
-            sums: Vec::new(),
-            arch: Arch::new(),
-        }
-    }
-
-    fn run(&mut self, pair: &PairPlan, stripe: &Stripe) -> Result<StripeSums, ReadError> {
-        let cols = pair.cols as usize;
-        let mut out = StripeSums {
-            moments: Moments::default(),
-            rows: Vec::new(),
-            cols: if pair.col_map.is_some() { vec![(0.0, 0.0, 0.0); cols] } else { Vec::new() },
-            units: Default::default(),
-        };
-        if stripe.rows == 0 {
-            return Ok(out);
-        }
-        let projection = Units::new(pair);
-        let mut chunk = Chunk {
-            pair,
-            projection: &projection,
-            arch: self.arch,
-            columns: &mut self.columns,
-            sums: &mut self.sums,
-            norms: [vec![0.0; out.cols.len()], vec![0.0; out.cols.len()]],
-            out: &mut out,
-            unfolded: 0,
-            end: stripe.first + stripe.rows,
-        };
-        chunk.columns.clear();
-        chunk.columns.resize(cols, 0.0);
-        let step = chunk_rows(pair);
-        let mut first = stripe.first;
-        while first < chunk.end {
-            let rows = step.min(chunk.end - first);
-            if !add_stored(self.weights, pair, first, rows, &mut chunk)? {
-                for (side, view) in [&pair.candidate, &pair.reference].into_iter().enumerate() {
-                    self.buffers[side].resize(rows as usize * cols, 0.0);
-                    self.readers[side].read(
-                        self.weights[side],
-                        view,
-                        first,
-                        cols,
-                        &mut self.buffers[side],
-                    )?;
-                }
-                let [c, r] = &self.buffers;
-                chunk.add(first, rows, Operand::Decoded(c), Operand::Decoded(r));
-            }
-            first += rows;
-        }
-        let norms = std::mem::take(&mut chunk.norms);
-        for (index, total) in out.cols.iter_mut().enumerate() {
-            let norm =
-                |side: usize| Some(f64::from(norms[side][index])).filter(|x| x.is_finite()).unwrap_or(0.0);
-            (total.1, total.2) = (norm(0), norm(1));
-        }
-        Ok(out)
-    }
-}
-
-/// The fast path: both sides bf16 and dense, handed over as stored. Returns false, having done nothing, where it does not apply.
-fn add_stored(
-    weights: [&dyn Weights; 2],
-    pair: &PairPlan,
-    first: u64,
-    rows: u64,
-    chunk: &mut Chunk<'_>,
-) -> Result<bool, ReadError> {
-    let start = |side: usize, view: &View| {
-        let bf16 = weights[side].tensors().get(view.tensor)?.encoding == Encoding::Plain(DType::BF16);
-        let dense = view.order == RowOrder::Stored && view.col_stride == 1 && view.row_stride == pair.cols;
-        (bf16 && dense).then(|| view.first + first * view.row_stride)
-    };
-    let (Some(c), Some(r)) = (start(0, &pair.candidate), start(1, &pair.reference)) else { return Ok(false) };
-    let len = (rows * pair.cols) as usize;
-    let mut inner = Ok(false);
-    let outer = weights[0].with_stored(pair.candidate.tensor, c, len, &mut |c| {
-        inner = weights[1].with_stored(pair.reference.tensor, r, len, &mut |r| {
-            chunk.add(first, rows, Operand::Bf16(c), Operand::Bf16(r));
-        });
-    })?;
-    Ok(outer && inner?)
-}
-
-/// What a worker adds chunks of rows to.
-struct Chunk<'a> {
-    pair: &'a PairPlan,
-    projection: &'a Units,
-    arch: Arch,
-    columns: &'a mut Vec<f32>,
-    sums: &'a mut Vec<RowSums>,
-    norms: [Vec<f32>; 2],
-    out: &'a mut StripeSums,
-    unfolded: u64,
-    end: u64,
-}
-
-impl Chunk<'_> {
-    fn add(&mut self, first: u64, rows: u64, c: Operand<'_>, r: Operand<'_>) {
-        let cols = self.pair.cols as usize;
-        self.sums.clear();
-        self.sums.resize(rows as usize, RowSums::default());
-        self.out.moments.non_finite += accumulate(self.arch, c, r, cols, self.columns, self.sums);
-        for sums in self.sums.iter() {
-            self.out.moments.add(&moments(sums, self.pair.cols));
-        }
-        if self.pair.row_map.is_some() {
-            self.out.rows.extend(self.sums.iter().map(|s| (s.dot, s.candidate, s.reference)));
-        }
-        for index in 0..rows {
-            let row = first + index;
-            let sampled =
-                !self.out.cols.is_empty() && row.is_multiple_of((self.pair.rows / NORM_ROWS).max(1));
-            if sampled || self.projection.wants(row) {
-                let (c, r) = (c.row(index as usize, cols), r.row(index as usize, cols));
-                if sampled {
-                    column_squares(&c, &mut self.norms[0]);
-                    column_squares(&r, &mut self.norms[1]);
-                }
-                self.projection.add(row, &c, &r, &mut self.out.units);
-            }
-        }
-        self.unfolded += rows;
-        if !self.out.cols.is_empty() && (self.unfolded >= FOLD_ROWS || first + rows == self.end) {
-            for (total, column) in self.out.cols.iter_mut().zip(self.columns.iter_mut()) {
-                total.0 += f64::from(*column);
-                *column = 0.0;
-            }
-            self.unfolded = 0;
-        }
-    }
-}
-
-/// Rows per chunk. Transposed storage is read column by column, so a chunk there is taller.
-fn chunk_rows(pair: &PairPlan) -> u64 {
-    let across = |view: &View| view.col_stride > view.row_stride && view.rows > 1;
-    let budget = if across(&pair.candidate) || across(&pair.reference) { CHUNK * 16 } else { CHUNK };
-    (budget / pair.cols).clamp(1, FOLD_ROWS * 4)
-}
-
-fn moments(sums: &RowSums, cols: u64) -> Moments {
-    Moments {
-        n: cols,
-        changed: sums.changed as u64,
-        non_finite: 0,
-        dot: sums.dot,
-        candidate_squares: sums.candidate,
-        reference_squares: sums.reference,
-        difference_squares: sums.difference,
-        difference_fourths: sums.fourth,
-        difference_reference_squares: sums.difference_reference,
-        reference_fourths: sums.reference_fourth,
-    }
-}
-
-/// Projection of the picked units of a pair. A unit is a row, or a column when the pair is read flipped.
-struct Units {
-    picked: Vec<u64>,
-    /// Over the coordinates of a unit; `None` when this pair has no units.
-    projection: Option<CountSketch>,
-    across: bool,
-}
-
-impl Units {
-    fn new(pair: &PairPlan) -> Units {
-        let (units, dims) = if pair.flipped { (pair.cols, pair.rows) } else { (pair.rows, pair.cols) };
-        let projection = pair.units.then(|| CountSketch::new(dims as usize, fixed::BUCKETS, 0));
-        let picked = if pair.units { picked(units, fixed::UNITS).collect() } else { Vec::new() };
-        Units { picked, projection, across: pair.flipped }
-    }
-
-    /// Whether `row` holds anything of a picked unit.
-    fn wants(&self, row: u64) -> bool {
-        self.projection.is_some() && (self.across || self.picked.binary_search(&row).is_ok())
-    }
-
-    fn add(&self, row: u64, c: &[f32], r: &[f32], out: &mut (Vec<f32>, Vec<f32>)) {
-        let Some(projection) = &self.projection else { return };
-        if self.across {
-            // Row `row` holds coordinate `row` of every unit.
-            let (bucket, sign) = projection.slot(row as usize);
-            for (values, out) in [(c, &mut out.0), (r, &mut out.1)] {
-                out.resize(self.picked.len() * fixed::BUCKETS, 0.0);
-                for (kept, unit) in self.picked.iter().enumerate() {
-                    let x = values[*unit as usize];
-                    out[kept * fixed::BUCKETS + bucket] += if x.is_finite() { sign * x } else { 0.0 };
-                }
-            }
-        } else if self.picked.binary_search(&row).is_ok() {
-            for (values, out) in [(c, &mut out.0), (r, &mut out.1)] {
-                let start = out.len();
-                out.resize(start + fixed::BUCKETS, 0.0);
-                projection.add(values, &mut out[start..]);
-            }
-        }
-    }
-}
-
 /// Sums of one pair while its stripes arrive.
 #[derive(Default)]
 struct PairSums {
     moments: Moments,
+    squares: (f64, f64),
     rows: Vec<(f64, f64, f64)>,
     cols: Vec<(f64, f64, f64)>,
-    units: (Vec<f32>, Vec<f32>),
+    units: [UnitSums; 2],
+    alone: [SelfSums; 2],
 }
 
 impl PairSums {
     fn add(&mut self, pair: &PairPlan, stripe: StripeSums) {
         self.moments.add(&stripe.moments);
+        self.squares.0 += stripe.squares.0;
+        self.squares.1 += stripe.squares.1;
         self.rows.extend(stripe.rows);
         if self.cols.is_empty() {
             self.cols = stripe.cols;
@@ -377,44 +154,89 @@ impl PairSums {
                 total.2 += part.2;
             }
         }
-        for (total, part) in [(&mut self.units.0, stripe.units.0), (&mut self.units.1, stripe.units.1)] {
-            if pair.flipped && !total.is_empty() {
-                total.iter_mut().zip(part).for_each(|(total, part)| *total += part);
-            } else {
-                total.extend(part);
-            }
+        self.units.iter_mut().zip(stripe.units).for_each(|(sums, part)| sums.merge(part, pair.flipped));
+        self.alone.iter_mut().zip(stripe.alone).for_each(|(sums, part)| sums.merge(part));
+    }
+
+    /// Column norms were summed over a sample of rows: scale them so that they add up to the exact sum over all elements.
+    fn scale_sampled_norms(&mut self) {
+        let sampled = self.cols.iter().fold((0.0, 0.0), |(c, r), col| (c + col.1, r + col.2));
+        let ratio = |exact: f64, sampled: f64| if sampled > 0.0 { exact / sampled } else { 0.0 };
+        let scale = (ratio(self.squares.0, sampled.0), ratio(self.squares.1, sampled.1));
+        for col in &mut self.cols {
+            col.1 *= scale.0;
+            col.2 *= scale.1;
         }
+    }
+
+    /// Everything that needs only this pair.
+    fn finish(mut self, pair: &PairPlan) -> FinishedPair {
+        self.scale_sampled_norms();
+        let place = (pair.key.component, pair.key.layer);
+        // What a guess is about is what the outputs are.
+        let row_axis = if pair.flipped { pair.col_map } else { pair.row_map };
+        let mut checks: Vec<SymmetryCheck> = Vec::new();
+        for (index, side) in [Side::Candidate, Side::Reference].into_iter().enumerate() {
+            let mut list = self.alone[index].finish(pair.row_map, pair.col_map);
+            list.extend(pair.units.then(|| Units::check(pair, &self.units[index])));
+            checks.extend(list.into_iter().map(|check| {
+                let of_rows = |axis| row_axis.is_some_and(|map| map.axis == axis);
+                let guessed = pair.guessed[index]
+                    && matches!(check.pattern, Pattern::Ones(a) | Pattern::Diagonal(a) if of_rows(a));
+                SymmetryCheck { component: place.0, side, guessed, check }
+            }));
+        }
+        let fixed_points = pair.units.then(|| {
+            let [c, r] = &self.units;
+            let (fixed, units) = count_fixed(&c.projected, &r.projected, fixed::BUCKETS);
+            FixedPoints { component: place.0, layer: place.1, units, fixed }
+        });
+        let shape = |view: &View| {
+            if pair.flipped { (view.cols, view.rows) } else { (view.rows, view.cols) }
+        };
+        let (candidate_shape, reference_shape) = (shape(&pair.candidate), shape(&pair.reference));
+        let moments = self.moments;
+        let measurement = PairMeasurement {
+            key: pair.key,
+            candidate: pair.candidate.tensor,
+            reference: pair.reference.tensor,
+            candidate_shape,
+            reference_shape,
+            identical: candidate_shape == reference_shape && moments.n > 0 && moments.changed == 0,
+            moments: Some(moments),
+        };
+        let sides = [(pair.row_map, self.rows), (pair.col_map, self.cols)]
+            .map(|(map, sums)| map.map(|map| SideProducts { map, sums }));
+        FinishedPair { measurement, squares: self.squares, sides, fixed_points, checks }
     }
 }
 
-/// Takes stripes as they come, handles them in order.
+/// One pair, done; O(channels).
+struct FinishedPair {
+    measurement: PairMeasurement,
+    squares: (f64, f64),
+    sides: [Option<SideProducts>; 2],
+    fixed_points: Option<FixedPoints>,
+    checks: Vec<SymmetryCheck>,
+}
+
+/// Takes the sums of stripe after stripe.
 fn merge(
     plan: &Plan,
     stripes: &[Stripe],
-    receive: &mpsc::Receiver<(usize, Result<StripeSums, ReadError>)>,
+    next: &mut dyn FnMut(usize) -> Result<StripeSums, ReadError>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Measurement, ReadError> {
     let mut done =
         Progress { elements_total: plan.elements(), tensors_total: plan.pairs.len(), ..Progress::default() };
-    let mut waiting = BTreeMap::new();
-    let mut finished: Vec<Option<PairSums>> = (0..plan.pairs.len()).map(|_| None).collect();
+    let mut finished: Vec<Option<FinishedPair>> = (0..plan.pairs.len()).map(|_| None).collect();
     let mut open = PairSums::default();
     for (index, stripe) in stripes.iter().enumerate() {
-        let sums = loop {
-            if let Some(sums) = waiting.remove(&index) {
-                break sums;
-            }
-            // Every worker holds a sender until its stripes are sent, so a closed channel means a worker panicked.
-            let (arrived, outcome) = receive.recv().map_err(|_| ReadError::Interrupted)?;
-            waiting.insert(arrived, outcome?);
-        };
         let pair = &plan.pairs[stripe.pair];
-        open.add(pair, sums);
+        open.add(pair, next(index)?);
         done.elements += stripe.rows * pair.cols;
         if stripe.last {
-            let mut sums = std::mem::take(&mut open);
-            scale_sampled_norms(&mut sums);
-            finished[stripe.pair] = Some(sums);
+            finished[stripe.pair] = Some(std::mem::take(&mut open).finish(pair));
             done.tensors += 1;
         }
         progress(done);
@@ -422,51 +244,22 @@ fn merge(
     Ok(assemble(plan, finished))
 }
 
-/// Column norms were summed over a sample of rows: scale them so that they add up to the exact sum over all elements.
-fn scale_sampled_norms(sums: &mut PairSums) {
-    let sampled = sums.cols.iter().fold((0.0, 0.0), |(c, r), col| (c + col.1, r + col.2));
-    let ratio = |exact: f64, sampled: f64| if sampled > 0.0 { exact / sampled } else { 0.0 };
-    let scale =
-        (ratio(sums.moments.candidate_squares, sampled.0), ratio(sums.moments.reference_squares, sampled.1));
-    for col in &mut sums.cols {
-        col.1 *= scale.0;
-        col.2 *= scale.1;
-    }
-}
-
-fn assemble(plan: &Plan, finished: Vec<Option<PairSums>>) -> Measurement {
+/// Joins the pairs in plan order.
+fn assemble(plan: &Plan, finished: Vec<Option<FinishedPair>>) -> Measurement {
     let mut groups = Groups::default();
     let mut measurement = Measurement {
         candidate_only: plan.candidate_only.clone(),
         reference_only: plan.reference_only.clone(),
         ..Measurement::default()
     };
-    for (pair, sums) in plan.pairs.iter().zip(finished) {
-        let sums = sums.unwrap_or_default();
-        let place = (pair.key.component, pair.key.layer, pair.key.expert);
-        let squares = (sums.moments.candidate_squares, sums.moments.reference_squares);
-        for (map, sums) in [(pair.row_map, sums.rows), (pair.col_map, sums.cols)] {
-            if let Some(map) = map {
-                groups.add(place, &SideProducts { map, sums }, squares);
-            }
+    for pair in finished.into_iter().flatten() {
+        let key = pair.measurement.key;
+        for side in pair.sides.iter().flatten() {
+            groups.add((key.component, key.layer, key.expert), side, pair.squares);
         }
-        if pair.units {
-            let (fixed, units) = count_fixed(&sums.units.0, &sums.units.1, fixed::BUCKETS);
-            measurement.fixed_points.push(FixedPoints { component: place.0, layer: place.1, units, fixed });
-        }
-        let shape = |view: &View| {
-            if pair.flipped { (view.cols, view.rows) } else { (view.rows, view.cols) }
-        };
-        let (candidate_shape, reference_shape) = (shape(&pair.candidate), shape(&pair.reference));
-        measurement.pairs.push(PairMeasurement {
-            key: pair.key,
-            candidate: pair.candidate.tensor,
-            reference: pair.reference.tensor,
-            candidate_shape,
-            reference_shape,
-            identical: candidate_shape == reference_shape && sums.moments.n > 0 && sums.moments.changed == 0,
-            moments: Some(sums.moments),
-        });
+        measurement.fixed_points.extend(pair.fixed_points);
+        measurement.checks.extend(pair.checks);
+        measurement.pairs.push(pair.measurement);
     }
     measurement.groups = groups.finish();
     measurement

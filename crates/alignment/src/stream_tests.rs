@@ -72,7 +72,7 @@ fn build(values: &[Vec<f32>], layers: u32, transposed: bool, reversed: bool) -> 
         let (row_stride, col_stride) = if transposed { (1, rows) } else { (cols, 1) };
         let view = View { tensor, rows, cols, first: 0, row_stride, col_stride, order: RowOrder::Stored };
         let component = Component::LanguageModel;
-        parts.push(Part { component, layer, expert: None, role, term: Term::Weight, view });
+        parts.push(Part { component, layer, expert: None, role, term: Term::Weight, guessed: false, view });
     }
     parts.sort_by_key(|p| (p.component, p.layer, p.expert, p.role, p.term));
     let info = ComponentInfo {
@@ -232,4 +232,120 @@ fn a_read_error_ends_the_run_with_that_error() {
     let c = build(&random_values(1, 3), 3, false, false);
     let outcome = measure(&plan(&c.1, &b.1), &c.0, &b.0, &Options { threads: 2, stop: &stop }, &mut |_| {});
     assert!(matches!(outcome, Err(ReadError::Interrupted)));
+}
+
+/// Values in channels that compute nothing (input channel 3, unit 7) and in one token row, as large as one likes.
+fn with_wild_values(values: &[Vec<f32>], layers: u32, size: f32, seed: u64) -> Vec<Vec<f32>> {
+    let mut random = SplitMix64::new(seed);
+    let mut wild = || if random.normal() > 0.0 { size } else { -size };
+    let mut out = values.to_vec();
+    for (flat, (_, role, rows, cols)) in out.iter_mut().zip(shapes(layers)) {
+        let (rows, cols) = (rows as usize, cols as usize);
+        match role {
+            Role::TokenEmbedding => flat[9 * cols..10 * cols].iter_mut().for_each(|x| *x = wild()),
+            Role::Output | Role::Down => (0..rows).for_each(|r| flat[r * cols + 7] = wild()),
+            _ => (0..rows).for_each(|r| flat[r * cols + 3] = wild()),
+        }
+    }
+    out
+}
+
+#[test]
+fn wild_values_in_dead_channels_hide_nothing() {
+    let values = random_values(1, 3);
+    let a = build(&values, 3, false, false);
+    for size in [1.0, 1e3, 1e30, f32::INFINITY, f32::NAN] {
+        let b = build(&with_wild_values(&values, 3, size, 8), 3, false, false);
+        let measured = run(&b, &a, 2);
+        for axis in ChannelAxis::ALL {
+            let found = sign_flip(&pooled(&measured, axis)).log10_p;
+            assert!(found < -8.0, "{size} {axis:?} {found}");
+        }
+        // Of 288; one coordinate of 48 at the limit costs most of the neighbours.
+        assert!(measured.fixed_points.iter().map(|f| f.fixed).sum::<u64>() > 24, "{size}");
+        let c = build(&with_wild_values(&random_values(5, 3), 3, size, 9), 3, false, false);
+        let strangers = run(&c, &a, 2);
+        assert!(strangers.groups.iter().all(|g| g.channels.iter().all(|c| c.reach.is_finite())));
+        assert!(ChannelAxis::ALL.iter().all(|axis| sign_flip(&pooled(&strangers, *axis)).log10_p > -4.0));
+    }
+}
+
+#[test]
+fn a_clipped_pair_flips_with_its_channels() {
+    // Flipping unit signs of a model with wild values flips the products and leaves their magnitudes, bit for bit.
+    let a = build(&random_values(1, 1), 1, false, false);
+    let values = with_wild_values(&random_values(2, 1), 1, 50.0, 3);
+    let mut flipped = values.clone();
+    for (flat, (_, role, rows, cols)) in flipped.iter_mut().zip(shapes(1)) {
+        for r in 0..rows {
+            for c in 0..cols {
+                let unit = match role {
+                    Role::Up => r,
+                    Role::Down => c,
+                    _ => 0,
+                };
+                if unit % 3 == 1 {
+                    flat[(r * cols + c) as usize] *= -1.0;
+                }
+            }
+        }
+    }
+    let (plain, turned) =
+        (run(&build(&values, 1, false, false), &a, 1), run(&build(&flipped, 1, false, false), &a, 1));
+    let (plain, turned) = (pooled(&plain, ChannelAxis::Hidden), pooled(&turned, ChannelAxis::Hidden));
+    for (unit, (x, y)) in plain.iter().zip(&turned).enumerate() {
+        assert_eq!(if unit % 3 == 1 { -x } else { *x }, *y, "{unit}");
+    }
+}
+
+#[test]
+fn each_model_is_held_against_fixed_patterns() {
+    let shifted = |seed: u64| -> Vec<Vec<f32>> {
+        random_values(seed, 2).into_iter().map(|v| v.into_iter().map(|x| x + 0.01).collect()).collect()
+    };
+    let a = build(&random_values(1, 2), 2, false, false);
+    let measured = run(&build(&shifted(2), 2, false, false), &a, 2);
+    let worst = |side| {
+        let of_side = measured.checks.iter().filter(|c| c.side == side);
+        of_side.map(|c| c.check.log10_p).fold(0.0, f64::min)
+    };
+    assert!(worst(crate::Side::Candidate) < -10.0, "{}", worst(crate::Side::Candidate));
+    assert!(worst(crate::Side::Reference) > -4.0, "{}", worst(crate::Side::Reference));
+    // The same checks whichever way the matrices lie.
+    let transposed =
+        run(&build(&shifted(2), 2, true, false), &build(&random_values(1, 2), 2, true, false), 2);
+    for (x, y) in measured.checks.iter().zip(&transposed.checks) {
+        assert_eq!((x.component, x.side), (y.component, y.side));
+    }
+    assert_eq!(measured.checks.len(), transposed.checks.len());
+}
+
+#[test]
+fn rows_of_one_default_take_no_part() {
+    let unused = |seed: u64| {
+        let mut values = random_values(seed, 1);
+        values[0][..(V / 2 * D) as usize].fill(0.02);
+        build(&values, 1, false, false)
+    };
+    let measured = run(&unused(1), &unused(2), 2);
+    assert!(sign_flip(&pooled(&measured, ChannelAxis::Residual)).log10_p > -4.0);
+}
+
+#[test]
+fn two_guesses_vouch_for_no_outputs() {
+    let guessed = |seed| {
+        let mut model = build(&random_values(seed, 1), 1, false, false);
+        model.1.parts.iter_mut().filter(|p| p.role == Role::Up).for_each(|p| p.guessed = true);
+        model
+    };
+    let up = |a: &(Memory, Anatomy), b: &(Memory, Anatomy)| {
+        let plan = plan(&a.1, &b.1);
+        plan.pairs.iter().find(|p| p.key.role == Role::Up).map(|p| (p.row_map.is_some(), p.col_map.is_some()))
+    };
+    let known = build(&random_values(3, 1), 1, false, false);
+    assert_eq!(up(&guessed(1), &guessed(2)), Some((false, true)));
+    assert_eq!(up(&guessed(1), &known), Some((true, true)));
+    let vouching = run(&guessed(1), &known, 1);
+    assert!(vouching.checks.iter().any(|c| c.guessed && c.side == crate::Side::Candidate));
+    assert!(vouching.checks.iter().all(|c| !(c.guessed && c.side == crate::Side::Reference)));
 }

@@ -67,6 +67,8 @@ pub struct Part {
     pub role: Role,
     /// Weight or bias.
     pub term: Term,
+    /// Whether the role is a guess by storage order or habit: then nothing may rest on what its rows are.
+    pub guessed: bool,
     /// Where it lies.
     pub view: View,
 }

@@ -124,7 +124,8 @@ fn assemble(checkpoint: &Checkpoint, matches: &[Match], notes: &mut Notes) -> Ve
             let key = key(&piece);
             keys.insert(key);
             let (component, layer, expert, role, term) = key;
-            parts.push(Part { component, layer, expert, role, term, view: piece.view });
+            let guessed = found.rule.guessed;
+            parts.push(Part { component, layer, expert, role, term, guessed, view: piece.view });
         }
     }
     parts.sort_by_key(|part| (part.component, part.layer, part.expert, part.role, part.term));

@@ -61,6 +61,8 @@ pub(crate) struct Rule {
     pub(crate) rotary: Rotary,
     /// The term, where the name's last token does not say it.
     pub(crate) term: Option<Term>,
+    /// Whether storage order or habit, not shape or name, told the roles apart.
+    pub(crate) guessed: bool,
 }
 
 impl Rule {
@@ -73,6 +75,7 @@ impl Rule {
             unstack: false,
             rotary: Rotary::Never,
             term: None,
+            guessed: false,
         }
     }
 

@@ -47,6 +47,11 @@ pub struct ChannelMap {
 }
 
 impl ChannelMap {
+    /// Every index is a channel of its own.
+    pub fn direct(axis: ChannelAxis) -> ChannelMap {
+        ChannelMap { axis, group: (1, 1) }
+    }
+
     /// The channel of index `i`.
     pub fn channel(&self, i: u64) -> u64 {
         let (width, shared) = self.group;
@@ -76,7 +81,7 @@ pub fn channel_maps(part: &Part, info: &ComponentInfo) -> (Option<ChannelMap>, O
     // The gate decides *whether* a unit fires and is not flipped with it.
     let gate = matches!(part.role, Role::Gate | Role::SharedGate);
     let map = |axis: Axis| {
-        let direct = |axis| Some(ChannelMap { axis, group: (1, 1) });
+        let direct = |axis| Some(ChannelMap::direct(axis));
         match axis {
             Axis::Hidden if !gate => direct(ChannelAxis::Hidden),
             Axis::Value => direct(ChannelAxis::Value),

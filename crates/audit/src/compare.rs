@@ -3,8 +3,8 @@
 use crate::input::Whole;
 use crate::{AuditError, Event, Finding, InputFacts, Settings, Subject, Watch, sketching};
 use stemmata_alignment::{Measurement, Options, measure, measure_sketches, plan};
-use stemmata_architecture::Term;
-use stemmata_evidence::{Judgement, Kind, NotTested, StorageFacts, TestKind, judge};
+use stemmata_architecture::{ChannelAxis, Component, Term};
+use stemmata_evidence::{Evidence, Judgement, Kind, NotTested, Scope, StorageFacts, TestKind, judge};
 use stemmata_fingerprint::{Sketch, comparable};
 use stemmata_model::{DType, Encoding, Level, Weights};
 
@@ -185,6 +185,14 @@ fn of_result(
         let message = format!("{non_finite} values are NaN or infinite and counted as zero");
         add("non-finite-values", Level::Warning, "", String::new(), message);
     }
+    for symmetry in &judgement.broken {
+        let message = "neither model has the symmetry of this test, so it was not made".to_owned();
+        add("symmetry-broken", Level::Warning, "", symmetry.to_string(), message);
+    }
+    for component in outside_only(judgement) {
+        let message = "dependence was found in embeddings or heads, and in no layer".to_owned();
+        add("outside-layers-only", Level::Warning, "", component.name().to_owned(), message);
+    }
     let level = judgement.verdict.alpha.log10() - (judgement.verdict.tests.max(1) as f64).log10();
     for e in &judgement.evidence {
         let significant = e.p.is_some_and(|p| p.log10() <= level);
@@ -194,4 +202,23 @@ fn of_result(
         }
     }
     findings
+}
+
+/// Components where dependence rests on the tensors outside layers alone.
+fn outside_only(judgement: &Judgement) -> Vec<Component> {
+    let of = |component: Component| judgement.layers.iter().filter(move |l| l.component == component);
+    let level = judgement.verdict.alpha.log10() - (judgement.verdict.tests.max(1) as f64).log10();
+    // Residual channels run through embeddings and layers alike; a pooled test of theirs does not say where.
+    let inside = |e: &&Evidence| {
+        !matches!(e.test, TestKind::SignFlip(ChannelAxis::Residual))
+            && e.p.is_some_and(|p| p.log10() <= level)
+    };
+    let components = judgement.components.iter().filter(|c| c.kind.is_dependence()).map(|c| c.component);
+    components
+        .filter(|&component| {
+            of(component).any(|l| l.candidate_layer.is_none() && l.dependent)
+                && of(component).all(|l| l.candidate_layer.is_none() || !l.dependent)
+                && !judgement.evidence.iter().filter(inside).any(|e| e.scope == Scope::Component(component))
+        })
+        .collect()
 }

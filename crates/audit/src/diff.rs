@@ -198,6 +198,7 @@ fn add_by_name(c: &Whole, r: &Whole, plan: &mut Plan) -> Vec<DifferenceRow> {
                     row_map,
                     col_map,
                     units,
+                    guessed: [false, false],
                 });
             }
             Ok(found) => {

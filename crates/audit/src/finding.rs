@@ -33,7 +33,15 @@ impl Finding {
 const EXPLANATIONS: &[(&str, &str)] = &[
     (
         "roles-inferred",
-        "The tensor names are in no table, so roles were inferred from shapes, order and repetition. A wrong guess costs power, and where gate and up are exchanged the hidden-channel test has no exact null: weigh that axis accordingly.",
+        "The tensor names are in no table, so roles were inferred from shapes, order and repetition. Where storage order decided between two roles, the outputs of those tensors take part in a test only if the other model's role is known: a wrong guess costs power, it cannot accuse.",
+    ),
+    (
+        "symmetry-broken",
+        "By itself, each of the two models depends on a fixed pattern along these channels (weights of one sign, a common shift, a block close to the identity). A test that rests on the symmetry has no null there and was not made.",
+    ),
+    (
+        "outside-layers-only",
+        "Only embeddings or heads depend on the reference; no layer does. A reused embedding does that, and so do token rows with a common default. It does not show that the layers were taken over.",
     ),
     ("unmapped-tensors", "These tensors have no role that this build knows. They were not compared."),
     (

@@ -2,12 +2,14 @@
 
 use crate::change::{self, noise, total};
 use crate::direction::{self, Reading, StorageFacts};
+use crate::symmetry;
 use crate::tests_of_dependence as dependence;
 use crate::{
-    ComponentVerdict, DecisionRule, Direction, Evidence, Judgement, Kind, LayerEffect, NotTested, Power,
-    Scope, TestKind, Verdict,
+    BrokenSymmetry, ComponentVerdict, DecisionRule, Direction, Evidence, Judgement, Kind, LayerEffect,
+    NotTested, Power, Scope, TestKind, Verdict,
 };
-use stemmata_alignment::{Measurement, PairMeasurement};
+use std::collections::BTreeMap;
+use stemmata_alignment::{ChannelGroup, Measurement, PairMeasurement};
 use stemmata_architecture::Component;
 use stemmata_stats::{Interval, bonferroni, ratio_interval};
 
@@ -16,6 +18,8 @@ const IDENTITY_ELEMENTS: u64 = 256;
 
 /// Judges a pair. Pure: the same measurement and rule give the same judgement.
 pub fn judge(measurement: &Measurement, storage: &StorageFacts, rule: &DecisionRule) -> Judgement {
+    let broken = symmetry::broken(measurement);
+    let measurement: &Measurement = &symmetry::without(measurement, &broken);
     let mut evidence = dependence::run(measurement, rule);
     let family = evidence.len();
     let threshold = rule.alpha.log10() - (family.max(1) as f64).log10();
@@ -35,6 +39,7 @@ pub fn judge(measurement: &Measurement, storage: &StorageFacts, rule: &DecisionR
         && all.iter().all(|p| p.identical)
         && measurement.candidate_only.is_empty()
         && measurement.reference_only.is_empty();
+    let identical = all_equal && all.iter().any(|p| telling(p));
 
     let inherited: Vec<&PairMeasurement> = comparable
         .iter()
@@ -53,10 +58,10 @@ pub fn judge(measurement: &Measurement, storage: &StorageFacts, rule: &DecisionR
     let power = power(&evidence, &components, rule);
     let weak = power.is_none_or(|p| p.smallest_share > rule.largest_missed_share);
     let kind = match () {
-        () if all_equal => Kind::Identical,
+        () if identical => Kind::Identical,
         () if dependent && reading.direction != Direction::Unknown => Kind::Derived,
         () if dependent => Kind::Related,
-        () if family == 0 || weak => Kind::Inconclusive,
+        () if family == 0 || weak || all_equal || mostly_equal(&all) => Kind::Inconclusive,
         () => Kind::NoDependenceFound,
     };
     let verdict = Verdict {
@@ -68,11 +73,12 @@ pub fn judge(measurement: &Measurement, storage: &StorageFacts, rule: &DecisionR
         tests: family,
         alpha: rule.alpha,
         power: if kind.is_dependence() { None } else { power },
-        missing: missing(kind, measurement, power, rule),
+        missing: missing(kind, measurement, &broken, power, rule),
     };
     evidence.extend(identity(measurement));
     evidence.extend(reading.evidence);
-    Judgement { verdict, components, evidence, layers, change, not_tested: not_tested(measurement) }
+    let not_tested = not_tested(measurement, &broken);
+    Judgement { verdict, components, evidence, layers, change, broken, not_tested }
 }
 
 /// Whether the compared tensors are at least half of what either model has in the dependent components.
@@ -143,7 +149,9 @@ fn judge_component(
                 _ => Kind::Derived,
             }
         }
-        () if detectable.is_none_or(|share| share > rule.largest_missed_share) => Kind::Inconclusive,
+        () if detectable.is_none_or(|share| share > rule.largest_missed_share) || mostly_equal(&pairs) => {
+            Kind::Inconclusive
+        }
         () => Kind::NoDependenceFound,
     };
     Some(ComponentVerdict {
@@ -151,18 +159,34 @@ fn judge_component(
         kind,
         share_inherited: share_inherited(&pairs, layers),
         log10_p: bonferroni(&log10_ps, family),
-        effect: effect(component, None, measurement),
+        effect: effect(measurement.groups.iter().filter(|g| g.component == component)),
         noise: noise.filter(|_| change.is_some_and(|c| c.changed > 0.0)),
         change,
         detectable,
     })
 }
 
+/// Whether most values are equal although no test found dependence. Independent weights hardly ever coincide (some do where
+/// they take few values, or are zero), so nobody is acquitted on such a pair: something hides the dependence from the tests.
+fn mostly_equal(pairs: &[&PairMeasurement]) -> bool {
+    let (mut equal, mut elements) = (0, 0);
+    for pair in pairs.iter().filter(|p| telling(p)) {
+        let corner = |a: (u64, u64), b: (u64, u64)| a.0.min(b.0) * a.1.min(b.1);
+        let n = pair.moments.map_or_else(|| corner(pair.candidate_shape, pair.reference_shape), |m| m.n);
+        elements += n;
+        equal += match &pair.moments {
+            Some(m) => m.n - m.changed.min(m.n),
+            None if pair.identical => n,
+            None => 0,
+        };
+    }
+    2 * equal > elements
+}
+
 /// Share of the tested parameters of `pairs` that are equal or lie in a dependent layer.
 fn share_inherited(pairs: &[&PairMeasurement], layers: &[LayerEffect]) -> f64 {
-    let layer_of = |p: &PairMeasurement| {
-        layers.iter().find(|l| (l.component, l.candidate_layer) == (p.key.component, p.key.layer))
-    };
+    let by_place: BTreeMap<_, _> = layers.iter().map(|l| ((l.component, l.candidate_layer), l)).collect();
+    let layer_of = |p: &PairMeasurement| by_place.get(&(p.key.component, p.key.layer));
     let (mut inherited, mut tested) = (0.0, 0.0);
     for pair in pairs {
         let elements = (pair.candidate_shape.0 * pair.candidate_shape.1) as f64;
@@ -179,19 +203,12 @@ fn share_inherited(pairs: &[&PairMeasurement], layers: &[LayerEffect]) -> f64 {
 
 /// Cosine of the channels with its interval. Hidden and value channels count once each; residual channels cover the same
 /// tensors again, so they serve only where there is nothing else.
-fn effect(
-    component: Component,
-    layer: Option<Option<u32>>,
-    measurement: &Measurement,
-) -> Option<(f64, Interval)> {
+fn effect<'a>(groups: impl Iterator<Item = &'a ChannelGroup> + Clone) -> Option<(f64, Interval)> {
     use stemmata_architecture::ChannelAxis::{Hidden, Residual, Value};
     for axes in [&[Hidden, Value][..], &[Residual][..]] {
-        let pairs: Vec<(f64, f64)> = measurement
-            .groups
-            .iter()
-            .filter(|g| {
-                g.component == component && layer.is_none_or(|l| g.layer == l) && axes.contains(&g.axis)
-            })
+        let pairs: Vec<(f64, f64)> = groups
+            .clone()
+            .filter(|g| axes.contains(&g.axis))
             .flat_map(|g| g.channels.iter().map(|c| (c.product, c.reach)))
             .collect();
         if !pairs.is_empty() {
@@ -206,21 +223,21 @@ fn layers(
     measurement: &Measurement,
     rejected: &dyn Fn(&Evidence) -> bool,
 ) -> Vec<LayerEffect> {
-    let mut places: Vec<(Component, Option<u32>)> = evidence
-        .iter()
-        .filter_map(|e| match e.scope {
-            Scope::Layer(component, layer) => Some((component, layer)),
-            _ => None,
-        })
-        .collect();
-    places.sort();
-    places.dedup();
+    let mut places: BTreeMap<(Component, Option<u32>), Vec<&Evidence>> = BTreeMap::new();
+    for e in evidence {
+        if let Scope::Layer(component, layer) = e.scope {
+            places.entry((component, layer)).or_default().push(e);
+        }
+    }
+    let mut groups: BTreeMap<(Component, Option<u32>), Vec<&ChannelGroup>> = BTreeMap::new();
+    for group in &measurement.groups {
+        groups.entry((group.component, group.layer)).or_default().push(group);
+    }
     places
         .into_iter()
-        .map(|(component, layer)| {
-            let of_layer = evidence.iter().filter(|e| e.scope == Scope::Layer(component, layer));
-            let log10_ps: Vec<f64> = of_layer.clone().filter_map(|e| e.p.map(|p| p.log10())).collect();
-            let effect = effect(component, Some(layer), measurement);
+        .map(|((component, layer), of_layer)| {
+            let log10_ps: Vec<f64> = of_layer.iter().filter_map(|e| e.p.map(|p| p.log10())).collect();
+            let effect = effect(groups.get(&(component, layer)).into_iter().flatten().copied());
             LayerEffect {
                 component,
                 candidate_layer: layer,
@@ -228,7 +245,7 @@ fn layers(
                 effect: effect.map(|(ratio, _)| ratio),
                 interval: effect.map(|(_, interval)| interval),
                 log10_p: bonferroni(&log10_ps, log10_ps.len()),
-                dependent: of_layer.clone().any(rejected),
+                dependent: of_layer.into_iter().any(rejected),
             }
         })
         .collect()
@@ -251,12 +268,29 @@ fn power(evidence: &[Evidence], components: &[ComponentVerdict], rule: &Decision
     })
 }
 
-fn missing(kind: Kind, measurement: &Measurement, power: Option<Power>, rule: &DecisionRule) -> Vec<String> {
+fn missing(
+    kind: Kind,
+    measurement: &Measurement,
+    broken: &[BrokenSymmetry],
+    power: Option<Power>,
+    rule: &DecisionRule,
+) -> Vec<String> {
     if kind != Kind::Inconclusive {
         return Vec::new();
     }
+    let all: Vec<&PairMeasurement> = measurement.pairs.iter().collect();
+    if mostly_equal(&all) {
+        return vec![
+            "most values are equal, bit by bit, and no test that has its null explains it".to_owned(),
+        ];
+    }
+    if !all.is_empty() && all.iter().all(|p| p.identical) {
+        return vec!["all values are equal, but there are too few of them, or they are all alike".to_owned()];
+    }
     let reason = if measurement.pairs.is_empty() {
         "no tensor of the candidate has a counterpart in the reference".to_owned()
+    } else if measurement.groups.is_empty() && measurement.fixed_points.is_empty() && !broken.is_empty() {
+        "both models depend on fixed patterns by themselves, so no test of the pair has its null".to_owned()
     } else if measurement.groups.is_empty() && measurement.fixed_points.is_empty() {
         "the tensors that correspond take part in no symmetry that gives an exact test".to_owned()
     } else {
@@ -311,7 +345,7 @@ fn identity(measurement: &Measurement) -> Vec<Evidence> {
     out
 }
 
-fn not_tested(measurement: &Measurement) -> Vec<NotTested> {
+fn not_tested(measurement: &Measurement, broken: &[BrokenSymmetry]) -> Vec<NotTested> {
     let mut list = vec![
         ("relabelled units, heads or residual channels", "only the identity alignment was tested"),
         ("rotated residual stream, folded gains, rescaled pairs", "only the identity alignment was tested"),
@@ -324,6 +358,13 @@ fn not_tested(measurement: &Measurement) -> Vec<NotTested> {
     .into_iter()
     .map(|(what, reason)| NotTested { what: what.to_owned(), reason: reason.to_owned() })
     .collect::<Vec<_>>();
+    list.extend(
+        broken.iter().map(|symmetry| NotTested {
+            what: symmetry.to_string(),
+            reason: "neither model has the symmetry it rests on: each depends on a fixed pattern by itself"
+                .to_owned(),
+        }),
+    );
     let unequal = measurement.pairs.iter().filter(|p| p.candidate_shape != p.reference_shape).count();
     if unequal > 0 {
         list.push(NotTested {

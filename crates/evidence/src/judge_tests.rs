@@ -124,3 +124,49 @@ fn added_noise_gives_sigma_and_order_and_a_shrunk_fine_tune_does_not() {
     assert_eq!(tuned.verdict.kind, Kind::Related);
     assert!(!tuned.components[0].noise.unwrap().gaussian);
 }
+
+#[test]
+fn nobody_is_acquitted_whose_values_are_mostly_equal() {
+    let mut random = SplitMix64::new(8);
+    let r = weights(&mut random);
+    let count = std::cell::Cell::new(0);
+    // Nine of ten values are equal; the channels show nothing.
+    let mostly = moments(&r, |x| {
+        count.set(count.get() + 1);
+        if count.get() % 10 == 0 { x + 1.0 } else { x }
+    });
+    let judgement = judged(vec![pair(Role::Up, mostly)], vec![group(0, channels(400, 0.0, &mut random))]);
+    assert_eq!(judgement.verdict.kind, Kind::Inconclusive);
+    assert!(judgement.verdict.missing[0].contains("equal"), "{:?}", judgement.verdict.missing);
+    assert!(judgement.components.iter().all(|c| c.kind == Kind::Inconclusive));
+}
+
+#[test]
+fn equal_zeros_say_nothing() {
+    let zeros = moments(&[0.0; 5000], |x| x);
+    let judgement = judged(vec![pair(Role::Up, zeros)], vec![]);
+    assert_eq!(judgement.verdict.kind, Kind::Inconclusive);
+}
+
+#[test]
+fn without_a_symmetry_there_is_no_test() {
+    use stemmata_alignment::{Pattern, SelfCheck, Side, SymmetryCheck};
+    let mut random = SplitMix64::new(9);
+    let check = SelfCheck { pattern: Pattern::Ones(ChannelAxis::Hidden), log10_p: -20.0 };
+    let checks: Vec<SymmetryCheck> = [Side::Candidate, Side::Reference]
+        .map(|side| SymmetryCheck { component: COMPONENT, side, guessed: false, check })
+        .to_vec();
+    let groups = vec![group(0, channels(400, 0.5, &mut random))];
+    let r = weights(&mut random);
+    let pairs = vec![pair(Role::Up, moments(&r, |x| 0.02 - x))];
+    let of = |checks| {
+        let (groups, pairs) = (groups.clone(), pairs.clone());
+        let measurement = Measurement { pairs, groups, checks, ..Measurement::default() };
+        judge(&measurement, &StorageFacts::default(), &DecisionRule::default())
+    };
+    assert!(of(checks[..1].to_vec()).verdict.kind.is_dependence());
+    let both = of(checks);
+    assert_eq!(both.verdict.kind, Kind::Inconclusive);
+    assert_eq!(both.broken.len(), 1);
+    assert!(both.not_tested.iter().any(|n| n.what.contains("sign-flip/hidden")));
+}

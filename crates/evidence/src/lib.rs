@@ -7,12 +7,14 @@
 mod change;
 mod direction;
 mod judge;
+mod symmetry;
 mod tests_of_dependence;
 mod verdict;
 
 pub use change::{Change, Noise};
 pub use direction::StorageFacts;
 pub use judge::judge;
+pub use symmetry::BrokenSymmetry;
 pub use verdict::{
     ComponentVerdict, DecisionRule, Direction, Evidence, Judgement, Kind, LayerEffect, NotTested, Power,
     Scope, TestKind, Verdict,

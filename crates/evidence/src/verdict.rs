@@ -1,6 +1,6 @@
 //! The words of a judgement.
 
-use crate::{Change, Noise};
+use crate::{BrokenSymmetry, Change, Noise};
 use stemmata_architecture::{ChannelAxis, Component};
 use stemmata_stats::{Interval, PValue};
 
@@ -242,6 +242,8 @@ pub struct Judgement {
     pub layers: Vec<LayerEffect>,
     /// How much changed over all pairs.
     pub change: Option<Change>,
+    /// Symmetries that neither model has; the tests that rest on them were not made.
+    pub broken: Vec<BrokenSymmetry>,
     /// What was not tested.
     pub not_tested: Vec<NotTested>,
 }

@@ -1,8 +1,8 @@
 //! One streaming read of a model makes its sketch.
 
 use crate::{
-    CountSketch, Factor, GroupSketch, PartSummary, RowReader, Sketch, SketchParams, UnitSketch, picked,
-    quantize,
+    CountSketch, Factor, GroupSketch, PartSummary, RowReader, SelfCheck, SelfSums, Sketch, SketchParams,
+    UnitSketch, check_labels, clip, clip_limit, is_constant, picked, quantize, strongest,
 };
 use std::collections::BTreeMap;
 use stemmata_architecture::{Anatomy, ChannelAxis, ChannelMap, Component, Part, channel_maps, labels_units};
@@ -11,6 +11,8 @@ use xxhash_rust::xxh3::Xxh3;
 
 /// Elements read at once.
 const CHUNK: u64 = 1 << 16;
+/// About how many rows of a tensor are looked at for the check of the model by itself.
+const SAMPLED_ROWS: u64 = 128;
 
 /// Collects parts into a sketch.
 pub struct Builder<'a> {
@@ -32,10 +34,10 @@ pub fn sketch_model(
     progress: &mut dyn FnMut(u64, usize) -> bool,
 ) -> Result<Sketch, ReadError> {
     let builder = Builder { weights, anatomy, params };
-    let (mut parts, mut groups, mut units) = (Vec::new(), Groups::new(), Vec::new());
+    let (mut parts, mut groups, mut units, mut checks) = (Vec::new(), Groups::new(), Vec::new(), Vec::new());
     let mut done = 0;
     for part in &anatomy.parts {
-        parts.push(builder.part(part, &mut groups, &mut units)?);
+        parts.push(builder.part(part, &mut groups, &mut units, &mut checks)?);
         done += part.view.elements();
         if !progress(done, parts.len()) {
             return Err(ReadError::Interrupted);
@@ -62,6 +64,7 @@ pub fn sketch_model(
         parts,
         groups,
         units,
+        checks,
     })
 }
 
@@ -118,12 +121,15 @@ impl Builder<'_> {
         part: &Part,
         groups: &mut Groups,
         units: &mut Vec<UnitSketch>,
+        checks: &mut Vec<(Component, SelfCheck)>,
     ) -> Result<PartSummary, ReadError> {
         let view = &part.view;
         let info = self.anatomy.component(part.component);
         let (row_map, col_map) = info.map_or((None, None), |info| {
             let (rows, cols) = channel_maps(part, info);
-            (rows.filter(|m| m.axis.holds_for(info)), cols.filter(|m| m.axis.holds_for(info)))
+            // What the outputs of a guessed role are is not known; nothing may rest on it.
+            let rows = rows.filter(|m| m.axis.holds_for(info) && !part.guessed);
+            (rows, cols.filter(|m| m.axis.holds_for(info)))
         });
         let params = &self.params;
         let mut row_side = row_map.map(|map| Side::new(map, view.rows, params));
@@ -135,7 +141,9 @@ impl Builder<'_> {
         let mut unit_side = UnitSide::new(part, info.is_some_and(|info| labels_units(part, info)), params);
 
         let mut hasher = Xxh3::new();
-        let mut squares = 0.0;
+        let (mut squares, mut clipped_squares) = (0.0, 0.0);
+        let mut alone = SelfSums::default();
+        let every = (view.rows / SAMPLED_ROWS).max(1);
         let cols = view.cols as usize;
         let rows_per_chunk = (CHUNK / view.cols.max(1)).max(1);
         let mut reader = RowReader::default();
@@ -145,11 +153,25 @@ impl Builder<'_> {
             let rows = rows_per_chunk.min(view.rows - first) as usize;
             buffer.resize(rows * cols, 0.0_f32);
             reader.read(self.weights, view, first, cols, &mut buffer)?;
-            for (index, row) in (first..).zip(buffer.chunks_exact(cols)) {
-                let energy: f64 =
-                    row.iter().filter(|x| x.is_finite()).map(|x| f64::from(*x) * f64::from(*x)).sum();
-                squares += energy;
-                row.iter().for_each(|x| hasher.update(&x.to_bits().to_le_bytes()));
+            for x in &buffer {
+                hasher.update(&x.to_bits().to_le_bytes());
+                squares += if x.is_finite() { f64::from(*x) * f64::from(*x) } else { 0.0 };
+            }
+            let limit = clip_limit(buffer.len(), first, |i| buffer[i]);
+            clip(&mut buffer, limit);
+            for (index, row) in (first..).zip(buffer.chunks_exact_mut(cols)) {
+                if is_constant(row) {
+                    row.fill(0.0);
+                }
+                let row = &*row;
+                let energy: f64 = row.iter().map(|x| f64::from(*x) * f64::from(*x)).sum();
+                clipped_squares += energy;
+                if index.is_multiple_of(every) {
+                    alone.add_row(index, row);
+                }
+                if let Some(diagonal) = row.get(index as usize) {
+                    alone.add_diagonal(index, *diagonal);
+                }
                 if let Some(side) = &mut row_side
                     && let Some(kept) = side.kept(index)
                 {
@@ -158,7 +180,7 @@ impl Builder<'_> {
                 }
                 if let Some(side) = &mut col_side {
                     for (c, &x) in row.iter().enumerate() {
-                        if let Some(kept) = side.kept(c as u64).filter(|_| x.is_finite()) {
+                        if let Some(kept) = side.kept(c as u64) {
                             let (bucket, sign) = over_rows.slot(index, side.map.member(c as u64));
                             side.sketch[kept * side.buckets + bucket] += sign * x;
                             side.norms[kept] += f64::from(x) * f64::from(x);
@@ -171,8 +193,13 @@ impl Builder<'_> {
         }
         for side in [row_side, col_side].into_iter().flatten() {
             let axis = side.map.axis;
-            groups.entry((part.component, part.layer, axis)).or_default().push(side.finish(part, squares));
+            groups
+                .entry((part.component, part.layer, axis))
+                .or_default()
+                .push(side.finish(part, clipped_squares));
         }
+        checks.extend(alone.finish(row_map, col_map).into_iter().map(|check| (part.component, check)));
+        checks.extend(unit_side.check().map(|check| (part.component, check)));
         units.extend(unit_side.finish(part));
         Ok(PartSummary {
             component: part.component,
@@ -211,6 +238,8 @@ struct UnitSide {
     projection: Option<CountSketch>,
     picked: Vec<u64>,
     sketch: Vec<f32>,
+    /// The coordinate that each picked unit reads most.
+    strongest: Vec<u64>,
     total: u64,
 }
 
@@ -221,7 +250,7 @@ impl UnitSide {
         });
         let picked =
             if wanted { picked(part.view.rows, u64::from(params.units)).collect() } else { Vec::new() };
-        UnitSide { projection, picked, sketch: Vec::new(), total: part.view.rows }
+        UnitSide { projection, picked, sketch: Vec::new(), strongest: Vec::new(), total: part.view.rows }
     }
 
     fn add(&mut self, row: u64, values: &[f32]) {
@@ -231,7 +260,13 @@ impl UnitSide {
             let start = self.sketch.len();
             self.sketch.resize(start + projection.buckets(), 0.0);
             projection.add(values, &mut self.sketch[start..]);
+            self.strongest.push(strongest(values).1);
         }
+    }
+
+    fn check(&self) -> Option<SelfCheck> {
+        let units = self.picked.iter().copied().zip(self.strongest.iter().copied());
+        self.projection.is_some().then(|| check_labels(units))
     }
 
     fn finish(self, part: &Part) -> Option<UnitSketch> {

@@ -3,7 +3,7 @@
 //! `magic (16 bytes) | u32 version | body | u64 xxh3 of everything before it`. Strings and vectors carry a u32 length.
 //! A reader refuses versions that it does not know; a field is never reinterpreted under the same version.
 
-use crate::{Factor, GroupSketch, PartSummary, Sketch, SketchParams, UnitSketch};
+use crate::{Factor, GroupSketch, PartSummary, Pattern, SelfCheck, Sketch, SketchParams, UnitSketch};
 use stemmata_architecture::{ChannelAxis, Component, ComponentInfo, Norm, Role, Term};
 use stemmata_model::{Digest, printable};
 use xxhash_rust::xxh3::xxh3_64;
@@ -13,7 +13,7 @@ pub const MAGIC: [u8; 16] = *b"stemmata sketch\n";
 /// Matching takes time in the square of the units of a layer.
 const MOST_UNITS: u32 = 4096;
 /// Version written.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Why a sketch cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -105,6 +105,17 @@ pub fn encode(sketch: &Sketch) -> Vec<u8> {
         w.list(&u.scales, |w, x| w.f32(*x));
         w.codes(&u.codes);
     });
+    w.list(&sketch.checks, |w, (component, check)| {
+        w.text(component.name());
+        let (kind, axis) = match check.pattern {
+            Pattern::Ones(axis) => (0, axis.name()),
+            Pattern::Diagonal(axis) => (1, axis.name()),
+            Pattern::Labels => (2, ""),
+        };
+        w.u8(kind);
+        w.text(axis);
+        w.f64(check.log10_p);
+    });
     let checksum = xxh3_64(&w.0);
     w.u64(checksum);
     w.0
@@ -148,6 +159,7 @@ pub fn decode(bytes: &[u8]) -> Result<Sketch, DecodeError> {
         parts: r.list(4, part)?,
         groups: r.list(4, |r| group(r, &params))?,
         units: r.list(4, |r| unit(r, &params))?,
+        checks: r.list(17, check)?,
     };
     if r.at != r.bytes.len() {
         return Err(DecodeError::Malformed(format!("{} bytes after the end", r.bytes.len() - r.at)));
@@ -189,11 +201,7 @@ fn part(r: &mut Reader<'_>) -> Result<PartSummary, DecodeError> {
 fn group(r: &mut Reader<'_>, params: &SketchParams) -> Result<GroupSketch, DecodeError> {
     let component = r.component()?;
     let layer = r.option()?;
-    let axis = r.text()?;
-    let axis = ChannelAxis::ALL
-        .into_iter()
-        .find(|a| a.name() == axis)
-        .ok_or_else(|| DecodeError::Malformed(format!("unknown axis `{}`", printable(&axis))))?;
+    let axis = r.axis()?;
     let factors = r.list(8, |r| {
         let factor = Factor {
             role: r.role()?,
@@ -232,6 +240,24 @@ fn unit(r: &mut Reader<'_>, params: &SketchParams) -> Result<UnitSketch, DecodeE
         return Err(DecodeError::Malformed("a unit sketch's lengths disagree".to_owned()));
     }
     Ok(unit)
+}
+
+fn check(r: &mut Reader<'_>) -> Result<(Component, SelfCheck), DecodeError> {
+    let component = r.component()?;
+    let pattern = match r.u8()? {
+        0 => Pattern::Ones(r.axis()?),
+        1 => Pattern::Diagonal(r.axis()?),
+        2 => {
+            r.text()?;
+            Pattern::Labels
+        }
+        other => return Err(DecodeError::Malformed(format!("unknown pattern {other}"))),
+    };
+    let log10_p = r.f64()?;
+    if log10_p.is_nan() || log10_p > 0.0 {
+        return Err(DecodeError::Malformed("a check has no probability".to_owned()));
+    }
+    Ok((component, SelfCheck { pattern, log10_p }))
 }
 
 struct Writer(Vec<u8>);
@@ -333,6 +359,13 @@ impl<'a> Reader<'a> {
             .into_iter()
             .find(|c| c.name() == name)
             .ok_or_else(|| DecodeError::Malformed(format!("unknown component `{}`", printable(&name))))
+    }
+    fn axis(&mut self) -> Result<ChannelAxis, DecodeError> {
+        let name = self.text()?;
+        ChannelAxis::ALL
+            .into_iter()
+            .find(|axis| axis.name() == name)
+            .ok_or_else(|| DecodeError::Malformed(format!("unknown axis `{}`", printable(&name))))
     }
     fn role(&mut self) -> Result<Role, DecodeError> {
         let name = self.text()?;

@@ -54,6 +54,17 @@ fn example() -> Sketch {
             scales: vec![1.0],
             codes: vec![4, -4],
         }],
+        checks: vec![
+            (
+                Component::LanguageModel,
+                SelfCheck { pattern: Pattern::Ones(ChannelAxis::Hidden), log10_p: -0.5 },
+            ),
+            (
+                Component::VisionTower,
+                SelfCheck { pattern: Pattern::Diagonal(ChannelAxis::Value), log10_p: -12.0 },
+            ),
+            (Component::LanguageModel, SelfCheck { pattern: Pattern::Labels, log10_p: 0.0 }),
+        ],
     }
 }
 

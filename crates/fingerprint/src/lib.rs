@@ -5,13 +5,17 @@
 #![forbid(unsafe_code)]
 
 mod build;
+mod clip;
 mod count_sketch;
 mod encoding;
 mod rows;
+mod self_check;
 mod sketch;
 
 pub use build::{Builder, sketch_model};
+pub use clip::{clip, clip_limit, is_constant};
 pub use count_sketch::{CountSketch, picked, quantize};
 pub use encoding::{DecodeError, MAGIC, decode, encode};
 pub use rows::{RowReader, flipped};
+pub use self_check::{Pattern, SelfCheck, SelfSums, check_labels, strongest};
 pub use sketch::{Factor, GroupSketch, PartSummary, Sketch, SketchParams, UnitSketch, comparable};

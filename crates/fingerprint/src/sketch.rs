@@ -1,5 +1,6 @@
 //! The summary of one model.
 
+use crate::SelfCheck;
 use stemmata_architecture::{ChannelAxis, Component, ComponentInfo, Role, Term};
 use stemmata_model::Digest;
 
@@ -56,7 +57,7 @@ pub struct Factor {
     pub expert: Option<u32>,
     /// Channels of the axis before picking.
     pub total: u64,
-    /// ‖tensor‖².
+    /// ‖tensor‖² of the clipped values.
     pub squares: f64,
     /// ‖channel‖² of each kept channel.
     pub norms: Vec<f32>,
@@ -121,6 +122,8 @@ pub struct Sketch {
     pub groups: Vec<GroupSketch>,
     /// Ordered by (component, layer).
     pub units: Vec<UnitSketch>,
+    /// The model by itself, tensor by tensor in key order.
+    pub checks: Vec<(Component, SelfCheck)>,
 }
 
 /// `Ok` when two sketches can be compared, otherwise the name of the first parameter that differs.

@@ -43,7 +43,9 @@ pub(crate) fn dense(matrices: &[Matrix<'_>], residual: u64) -> Option<Kit> {
             match (readers(width).as_slice(), double.as_slice(), writers(width).as_slice()) {
                 ([], [both], [down]) => {
                     let roles = vec![Role::Gate, Role::Up];
-                    let both_rule = Rule { roles, split: Split::Equal, ..Rule::plain(Role::Gate) };
+                    // That the gate is the first half is a habit, not a fact.
+                    let both_rule =
+                        Rule { roles, split: Split::Equal, guessed: true, ..Rule::plain(Role::Gate) };
                     let rules = [(both.slot, both_rule), (down.slot, Rule::plain(Role::Down))];
                     Some(Kit { rules: rules.into(), gated: true, guessed: false, stacked: false })
                 }
@@ -71,8 +73,11 @@ pub(crate) fn dense(matrices: &[Matrix<'_>], residual: u64) -> Option<Kit> {
 
 fn gate_and_up(pair: &[&Matrix<'_>; 2], down: &Matrix<'_>) -> Kit {
     let (roles, guessed) = assign(&[pair[0].suffix, pair[1].suffix], &[Role::Gate, Role::Up]);
-    let mut rules: BTreeMap<usize, Rule> =
-        pair.iter().zip(roles).map(|(matrix, role)| (matrix.slot, Rule::plain(role))).collect();
+    let mut rules: BTreeMap<usize, Rule> = pair
+        .iter()
+        .zip(roles)
+        .map(|(matrix, role)| (matrix.slot, Rule { guessed, ..Rule::plain(role) }))
+        .collect();
     rules.insert(down.slot, Rule::plain(Role::Down));
     Kit { rules, gated: true, guessed, stacked: false }
 }

@@ -208,7 +208,7 @@ fn attention(left: &[Matrix<'_>], residual: u64, roles: &mut BTreeMap<usize, Rul
         let (given, tied) = assign(&names, wanted);
         guessed |= tied;
         for (matrix, role) in group.iter().zip(given) {
-            roles.insert(matrix.slot, Rule::plain(role));
+            roles.insert(matrix.slot, Rule { guessed: tied, ..Rule::plain(role) });
         }
     };
     use Role::{Key, Output, Query, Value};
@@ -246,7 +246,8 @@ fn attention(left: &[Matrix<'_>], residual: u64, roles: &mut BTreeMap<usize, Rul
             [fused] if width > query_width && (width - query_width).is_multiple_of(2) => {
                 let split =
                     if width == query_width.saturating_mul(3) { Split::Equal } else { Split::Attention };
-                let rule = Rule { roles: vec![Query, Key, Value], split, ..Rule::plain(Query) };
+                let roles = vec![Query, Key, Value];
+                let rule = Rule { roles, split, guessed: true, ..Rule::plain(Query) };
                 fused_rules.push((fused.slot, rule));
             }
             _ => {}

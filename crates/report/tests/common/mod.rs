@@ -227,6 +227,7 @@ pub fn derived() -> Comparison {
         },
         measurement: Default::default(),
         judgement: Judgement {
+            broken: vec![],
             verdict: Verdict {
                 kind: Kind::Derived,
                 relation: Some("noised-copy"),
@@ -319,6 +320,7 @@ pub fn acquitted() -> Comparison {
         reference,
         measurement: Default::default(),
         judgement: Judgement {
+            broken: vec![],
             verdict: Verdict {
                 kind: Kind::NoDependenceFound,
                 relation: None,

@@ -1,0 +1,283 @@
+//! What one worker does with one stripe of rows of one pair.
+
+use crate::kernel::{Operand, RowSums, accumulate, column_squares};
+use crate::units::{UnitSums, Units};
+use crate::{Moments, PairPlan};
+use pulp::Arch;
+use stemmata_architecture::{RowOrder, View};
+use stemmata_fingerprint::{RowReader, SelfSums, clip, clip_limit, is_constant};
+use stemmata_model::{DType, Encoding, ReadError, Weights};
+
+/// Elements of one operand held decoded at a time: 256 KiB, so both operands and their bytes stay in the second-level cache.
+const CHUNK: u64 = 1 << 16;
+/// Rows between folds of the f32 column sums into f64.
+pub(crate) const FOLD_ROWS: u64 = 64;
+/// About how many rows of a tensor are looked at for column norms, which only enter reach and power (scaled so that their
+/// total is exact), and for the check of each model by itself.
+const SAMPLED_ROWS: u64 = 128;
+
+/// Rows `first .. first + rows` of one pair.
+pub(crate) struct Stripe {
+    pub(crate) pair: usize,
+    pub(crate) first: u64,
+    pub(crate) rows: u64,
+    pub(crate) last: bool,
+}
+
+/// What one stripe gives.
+#[derive(Default)]
+pub(crate) struct StripeSums {
+    pub(crate) moments: Moments,
+    /// (Σ c², Σ r²) of the clipped values.
+    pub(crate) squares: (f64, f64),
+    /// Per row (Σ c·r, Σ c², Σ r²), clipped, when the rows are channels.
+    pub(crate) rows: Vec<(f64, f64, f64)>,
+    /// Per column Σ c·r, and sampled (Σ c², Σ r²), clipped, when the columns are channels.
+    pub(crate) cols: Vec<(f64, f64, f64)>,
+    /// Candidate's and reference's units.
+    pub(crate) units: [UnitSums; 2],
+    /// Candidate and reference by themselves.
+    pub(crate) alone: [SelfSums; 2],
+}
+
+pub(crate) struct Worker<'a> {
+    weights: [&'a dyn Weights; 2],
+    readers: [RowReader; 2],
+    buffers: [Vec<f32>; 2],
+    scratch: Scratch,
+    arch: Arch,
+}
+
+/// Buffers that chunks of all stripes share.
+#[derive(Default)]
+struct Scratch {
+    /// Σ c·r per column since the last fold, and as it was before the chunk at hand.
+    columns: Vec<f32>,
+    before: Vec<f32>,
+    sums: Vec<RowSums>,
+    clipped_sums: Vec<RowSums>,
+    clipped: [Vec<f32>; 2],
+}
+
+impl<'a> Worker<'a> {
+    pub(crate) fn new(candidate: &'a dyn Weights, reference: &'a dyn Weights) -> Worker<'a> {
+        Worker {
+            weights: [candidate, reference],
+            readers: Default::default(),
+            buffers: Default::default(),
+            scratch: Scratch::default(),
+            arch: Arch::new(),
+        }
+    }
+
+    pub(crate) fn run(&mut self, pair: &PairPlan, stripe: &Stripe) -> Result<StripeSums, ReadError> {
+        let cols = pair.cols as usize;
+        let mut out = StripeSums {
+            cols: if pair.col_map.is_some() { vec![(0.0, 0.0, 0.0); cols] } else { Vec::new() },
+            ..StripeSums::default()
+        };
+        if stripe.rows == 0 {
+            return Ok(out);
+        }
+        let units = Units::new(pair);
+        self.scratch.columns.clear();
+        self.scratch.columns.resize(cols, 0.0);
+        let mut chunks = Chunks {
+            pair,
+            units: &units,
+            arch: self.arch,
+            scratch: &mut self.scratch,
+            norms: [vec![0.0; out.cols.len()], vec![0.0; out.cols.len()]],
+            out: &mut out,
+            unfolded: 0,
+            end: stripe.first + stripe.rows,
+        };
+        let step = chunk_rows(pair);
+        let mut first = stripe.first;
+        while first < chunks.end {
+            let rows = step.min(chunks.end - first);
+            if !add_stored(self.weights, pair, first, rows, &mut chunks)? {
+                for (side, view) in [&pair.candidate, &pair.reference].into_iter().enumerate() {
+                    let buffer = &mut self.buffers[side];
+                    buffer.resize(rows as usize * cols, 0.0);
+                    self.readers[side].read(self.weights[side], view, first, cols, buffer)?;
+                }
+                let [c, r] = &self.buffers;
+                chunks.add(first, rows, [Operand::Decoded(c), Operand::Decoded(r)]);
+            }
+            first += rows;
+        }
+        let [c, r] = std::mem::take(&mut chunks.norms);
+        for ((total, c), r) in out.cols.iter_mut().zip(c).zip(r) {
+            (total.1, total.2) = (f64::from(c), f64::from(r));
+        }
+        Ok(out)
+    }
+}
+
+/// The fast path: both sides bf16 and dense, handed over as stored. Returns false, having done nothing, where it does not apply.
+fn add_stored(
+    weights: [&dyn Weights; 2],
+    pair: &PairPlan,
+    first: u64,
+    rows: u64,
+    chunks: &mut Chunks<'_>,
+) -> Result<bool, ReadError> {
+    let start = |side: usize, view: &View| {
+        let bf16 = weights[side].tensors().get(view.tensor)?.encoding == Encoding::Plain(DType::BF16);
+        let dense = view.order == RowOrder::Stored && view.col_stride == 1 && view.row_stride == pair.cols;
+        (bf16 && dense).then(|| view.first + first * view.row_stride)
+    };
+    let (Some(c), Some(r)) = (start(0, &pair.candidate), start(1, &pair.reference)) else { return Ok(false) };
+    let len = (rows * pair.cols) as usize;
+    let mut inner = Ok(false);
+    let outer = weights[0].with_stored(pair.candidate.tensor, c, len, &mut |c| {
+        inner = weights[1].with_stored(pair.reference.tensor, r, len, &mut |r| {
+            chunks.add(first, rows, [Operand::Bf16(c), Operand::Bf16(r)]);
+        });
+    })?;
+    Ok(outer && inner?)
+}
+
+/// Rows per chunk. Transposed storage is read column by column, so a chunk there is taller.
+fn chunk_rows(pair: &PairPlan) -> u64 {
+    let across = |view: &View| view.col_stride > view.row_stride && view.rows > 1;
+    let budget = if across(&pair.candidate) || across(&pair.reference) { CHUNK * 16 } else { CHUNK };
+    (budget / pair.cols).clamp(1, FOLD_ROWS * 4)
+}
+
+/// Adds chunks of rows to the sums of a stripe.
+struct Chunks<'a> {
+    pair: &'a PairPlan,
+    units: &'a Units,
+    arch: Arch,
+    scratch: &'a mut Scratch,
+    norms: [Vec<f32>; 2],
+    out: &'a mut StripeSums,
+    unfolded: u64,
+    end: u64,
+}
+
+impl Chunks<'_> {
+    fn add(&mut self, first: u64, rows: u64, both: [Operand<'_>; 2]) {
+        let cols = self.pair.cols as usize;
+        let Scratch { columns, before, sums, .. } = &mut *self.scratch;
+        before.clone_from(columns);
+        sums.clear();
+        sums.resize(rows as usize, RowSums::default());
+        let non_finite = accumulate(self.arch, both[0], both[1], cols, columns, sums);
+        self.out.moments.non_finite += non_finite;
+        for sums in sums.iter() {
+            self.out.moments.add(&moments(sums, self.pair.cols));
+        }
+        let tested = self.pair.row_map.is_some() || self.pair.col_map.is_some() || self.pair.units;
+        if tested {
+            let limits = both.map(|operand| clip_limit(rows as usize * cols, first, |i| operand.value(i)));
+            if non_finite == 0 && self.is_tame(&both, &limits) {
+                self.add_tested(first, rows, both, false);
+            } else {
+                self.add_clipped(first, rows, both, limits);
+            }
+        }
+        self.unfolded += rows;
+        if !self.out.cols.is_empty() && (self.unfolded >= FOLD_ROWS || first + rows == self.end) {
+            for (total, column) in self.out.cols.iter_mut().zip(&mut self.scratch.columns) {
+                total.0 += f64::from(*column);
+                *column = 0.0;
+            }
+            self.unfolded = 0;
+        }
+    }
+
+    /// Whether clipping would change nothing and no row is a mere default. Mostly seen from the sums that are there anyway:
+    /// max|r| ≤ (Σr⁴)^¼ and max|c| ≤ max|r| + max|c − r|.
+    fn is_tame(&self, both: &[Operand<'_>; 2], limits: &[f32; 2]) -> bool {
+        let cols = self.pair.cols as usize;
+        let [c_limit, r_limit] = limits.map(f64::from);
+        // Fourth powers of smaller numbers underflow.
+        let representable = c_limit.min(r_limit) > 1e-6;
+        self.scratch.sums.iter().enumerate().all(|(row, sums)| {
+            let quartic = |x: f64| x.sqrt().sqrt();
+            let (r, d) = (quartic(sums.reference_fourth), quartic(sums.fourth));
+            let bounded = representable && r <= r_limit && r + d <= c_limit;
+            (bounded || (both[0].within(row, cols, limits[0]) && both[1].within(row, cols, limits[1])))
+                && !both.iter().any(|operand| operand.is_constant(row, cols))
+        })
+    }
+
+    /// The slow path: the chunk once more with wild values cut and constant rows left out.
+    fn add_clipped(&mut self, first: u64, rows: u64, both: [Operand<'_>; 2], limits: [f32; 2]) {
+        let cols = self.pair.cols as usize;
+        let Scratch { columns, before, clipped, clipped_sums, .. } = &mut *self.scratch;
+        let mut operands = std::mem::take(clipped);
+        for ((operand, limit), values) in both.iter().zip(limits).zip(&mut operands) {
+            values.clear();
+            (0..rows as usize).for_each(|row| values.extend(operand.row(row, cols)));
+            for row in values.chunks_exact_mut(cols) {
+                clip(row, limit);
+                if is_constant(row) {
+                    row.fill(0.0);
+                }
+            }
+        }
+        columns.clone_from(before);
+        clipped_sums.clear();
+        clipped_sums.resize(rows as usize, RowSums::default());
+        let both = [Operand::Decoded(&operands[0]), Operand::Decoded(&operands[1])];
+        accumulate(self.arch, both[0], both[1], cols, columns, clipped_sums);
+        self.add_tested(first, rows, both, true);
+        self.scratch.clipped = operands;
+    }
+
+    /// What the tests of dependence use.
+    fn add_tested(&mut self, first: u64, rows: u64, both: [Operand<'_>; 2], clipped: bool) {
+        let cols = self.pair.cols as usize;
+        let sums = if clipped { &self.scratch.clipped_sums } else { &self.scratch.sums };
+        for sums in sums {
+            self.out.squares.0 += sums.candidate;
+            self.out.squares.1 += sums.reference;
+        }
+        if self.pair.row_map.is_some() {
+            self.out.rows.extend(sums.iter().map(|s| (s.dot, s.candidate, s.reference)));
+        }
+        let channels = self.pair.row_map.is_some() || self.pair.col_map.is_some();
+        let every = (self.pair.rows / SAMPLED_ROWS).max(1);
+        for index in 0..rows {
+            let row = first + index;
+            let sampled = channels && row.is_multiple_of(every);
+            if channels && row < self.pair.cols {
+                for (operand, alone) in both.iter().zip(&mut self.out.alone) {
+                    alone.add_diagonal(row, operand.value(index as usize * cols + row as usize));
+                }
+            }
+            if !sampled && !self.units.wants(row) {
+                continue;
+            }
+            for (side, operand) in both.iter().enumerate() {
+                let values = operand.row(index as usize, cols);
+                if sampled {
+                    self.out.alone[side].add_row(row, &values);
+                    column_squares(&values, &mut self.norms[side]);
+                }
+                if self.units.wants(row) {
+                    self.units.add(row, &values, &mut self.out.units[side]);
+                }
+            }
+        }
+    }
+}
+
+fn moments(sums: &RowSums, cols: u64) -> Moments {
+    Moments {
+        n: cols,
+        changed: sums.changed as u64,
+        non_finite: 0,
+        dot: sums.dot,
+        candidate_squares: sums.candidate,
+        reference_squares: sums.reference,
+        difference_squares: sums.difference,
+        difference_fourths: sums.fourth,
+        difference_reference_squares: sums.difference_reference,
+        reference_fourths: sums.reference_fourth,
+    }
+}
