@@ -11,7 +11,7 @@ use crate::{
 use std::collections::BTreeMap;
 use stemmata_alignment::{ChannelGroup, Measurement, PairMeasurement};
 use stemmata_architecture::Component;
-use stemmata_stats::{Interval, bonferroni, ratio_interval};
+use stemmata_stats::{Interval, bonferroni};
 
 /// Tensors with fewer elements, or with one magnitude throughout, are equal too easily to mean anything.
 const IDENTITY_ELEMENTS: u64 = 256;
@@ -212,7 +212,7 @@ fn effect<'a>(groups: impl Iterator<Item = &'a ChannelGroup> + Clone) -> Option<
             .flat_map(|g| g.channels.iter().map(|c| (c.product, c.reach)))
             .collect();
         if !pairs.is_empty() {
-            return ratio_interval(&pairs, 0.95);
+            return dependence::cosine(&pairs);
         }
     }
     None

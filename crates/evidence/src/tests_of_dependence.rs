@@ -4,7 +4,7 @@ use crate::{DecisionRule, Evidence, Scope, TestKind};
 use stemmata_alignment::{Channel, Measurement};
 use stemmata_architecture::{ChannelAxis, Component};
 use stemmata_stats::{
-    PKind, PValue, detectable_share, fixed_points, fixed_points_pooled, ratio_interval, sign_flip,
+    Interval, PKind, PValue, detectable_share, fixed_points, fixed_points_pooled, ratio_interval, sign_flip,
 };
 
 /// METHODS 2.2 and S1. One sentence, quoted in every report.
@@ -87,7 +87,7 @@ fn sign_test(axis: ChannelAxis, scope: Scope, channels: &[Channel]) -> Option<(E
         return None;
     }
     let pairs: Vec<(f64, f64)> = channels.iter().map(|c| (c.product, c.reach)).collect();
-    let effect = ratio_interval(&pairs, 0.95);
+    let effect = cosine(&pairs);
     let reach = Reach {
         products_squared: outcome.sum_of_squares,
         reach: channels.iter().map(|c| c.reach).sum(),
@@ -104,6 +104,14 @@ fn sign_test(axis: ChannelAxis, scope: Scope, channels: &[Channel]) -> Option<(E
         detectable: None,
     };
     Some((evidence, Some(reach)))
+}
+
+/// Mean cosine of channels from (product, reach), with its 95 % interval; cut at ±1, since the norms of column channels are
+/// estimated and may come out a little short.
+pub(crate) fn cosine(channels: &[(f64, f64)]) -> Option<(f64, Interval)> {
+    let (ratio, interval) = ratio_interval(channels, 0.95)?;
+    let cut = |x: f64| x.clamp(-1.0, 1.0);
+    Some((cut(ratio), Interval { low: cut(interval.low), high: cut(interval.high), ..interval }))
 }
 
 fn fixed_test(scope: Scope, fixed: u64, units: u64, log10: f64) -> Evidence {
