@@ -1,6 +1,7 @@
 //! Carries out what was asked.
 
 use crate::arguments::{Arguments, Common, FormatName, Verb};
+use crate::command;
 use crate::output;
 use crate::progress::Progress;
 use clap::CommandFactory;
@@ -57,7 +58,7 @@ pub(crate) fn run(arguments: &Arguments) -> u8 {
                             &result,
                             format,
                             &output::style(common),
-                            &context(common, started),
+                            &context(arguments, started),
                         )
                     };
                     put(common, show, code)
@@ -72,7 +73,7 @@ pub(crate) fn run(arguments: &Arguments) -> u8 {
                         &result,
                         format,
                         &output::style(common),
-                        &context(common, started),
+                        &context(arguments, started),
                     )
                 };
                 put(common, show, DONE)
@@ -88,7 +89,7 @@ pub(crate) fn run(arguments: &Arguments) -> u8 {
                             *stat,
                             format,
                             &output::style(common),
-                            &context(common, started),
+                            &context(arguments, started),
                         )
                     };
                     put(common, show, DONE)
@@ -97,9 +98,9 @@ pub(crate) fn run(arguments: &Arguments) -> u8 {
         }
         Verb::Sketch { model, seed } => {
             if common.output.is_none() && std::io::stdout().is_terminal() {
-                eprintln!("error: a sketch is binary and is not written to a terminal");
-                eprintln!(
-                    "hint:  name a file with `-o model.sketch`, or `-o -` for standard output in a pipe"
+                output::tell("error: a sketch is binary and is not written to a terminal");
+                output::tell(
+                    "hint:  name a file with `-o model.sketch`, or `-o -` for standard output in a pipe",
                 );
                 return CANNOT;
             }
@@ -112,7 +113,8 @@ pub(crate) fn run(arguments: &Arguments) -> u8 {
         Verb::Explain { code } => match stemmata_audit::explanation(code) {
             Some(text) => Ok(write(common, format!("{code}: {text}\n").as_bytes(), DONE)),
             None => {
-                eprintln!("error: no finding has the code `{}`", stemmata_audit::printable(code));
+                let code = stemmata_audit::printable(code);
+                output::tell(format_args!("error: no finding has the code `{code}`"));
                 return CANNOT;
             }
         },
@@ -176,42 +178,14 @@ fn write(common: &Common, bytes: &[u8], code: u8) -> u8 {
     }
 }
 
-fn context(common: &Common, started: Instant) -> Context {
+fn context(arguments: &Arguments, started: Instant) -> Context {
     Context {
-        command: command_line(),
+        command: command::line(arguments),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        timing: common.timing.then(|| Timing {
+        timing: arguments.common.timing.then(|| Timing {
             seconds_wall: started.elapsed().as_secs_f64(),
             peak_memory_bytes: peak_memory(),
         }),
-    }
-}
-
-/// The command that re-derives the result: what was typed, less what says where and how to show it or how fast to run.
-fn command_line() -> String {
-    let mut words = vec!["stemmata".to_owned()];
-    let mut skip = false;
-    for word in std::env::args().skip(1) {
-        let valued = matches!(word.as_str(), "--format" | "-o" | "--output" | "--threads" | "--color");
-        let shown = word.starts_with("--format=")
-            || word.starts_with("--output=")
-            || word.starts_with("--threads=")
-            || word.starts_with("--color=")
-            || matches!(word.as_str(), "--json" | "-q" | "-qq" | "--quiet" | "--timing" | "--mmap");
-        if !skip && !valued && !shown {
-            words.push(quoted(&word));
-        }
-        skip = !skip && valued;
-    }
-    words.join(" ")
-}
-
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@=+,%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        stemmata_audit::printable(word)
-    } else {
-        format!("'{}'", stemmata_audit::printable(word).replace('\'', "'\\''"))
     }
 }
 
