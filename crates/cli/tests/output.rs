@@ -6,7 +6,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
-use support::{fixtures, run, stemmata};
+use support::{copy, fixtures, run, stemmata};
 
 const EXPLAIN: [&str; 2] = ["explain", "file-changed"];
 
@@ -80,6 +80,41 @@ fn what_the_shell_opened_is_added_to() {
     assert!(stemmata(&arguments).stdout(out).status().unwrap().success());
     let text = fs::read_to_string(&log).unwrap();
     assert!(text.starts_with("before\nfile-changed: "), "{text}");
+}
+
+#[test]
+fn a_file_of_an_input_is_not_written_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = copy("minicpm-v", folder.path());
+    let sketch = folder.path().join("model.sketch");
+    assert_eq!(run(&["sketch", "minicpm-v", "-o", sketch.to_str().unwrap(), "-q"]).code, 0);
+    let (linked, hard) = (folder.path().join("linked.json"), folder.path().join("hard.json"));
+    symlink(model.join("config.json"), &linked).unwrap();
+    fs::hard_link(model.join("model-00001-of-00002.safetensors"), &hard).unwrap();
+    let name = |path: &Path| path.to_str().unwrap().to_owned();
+    let (model, sketch) = (name(&model), name(&sketch));
+    for (output, verb) in [
+        (name(&linked), &["inspect", &model][..]),
+        (name(&hard), &["compare", "llama3-v", &model]),
+        (format!("{model}/README.md"), &["diff", &model, "llama3-v"]),
+        (format!("{model}/./model.safetensors.index.json"), &["sketch", &model]),
+        (sketch.clone(), &["compare", "llama3-v", &sketch]),
+    ] {
+        let before = fs::read(&output).unwrap();
+        let refused = run(&[verb, &["-q", "-o", &output]].concat());
+        assert_eq!(refused.code, 2, "{output}");
+        assert!(
+            refused.stderr.contains(&output) && refused.stderr.contains("refusing"),
+            "{}",
+            refused.stderr
+        );
+        assert_eq!(fs::read(&output).unwrap(), before);
+    }
+    // Another file in the same folder is nobody's input, the second time as well as the first.
+    let report = format!("{model}/report.json");
+    for _ in 0..2 {
+        assert_eq!(run(&["inspect", &model, "-q", "-o", &report]).code, 0);
+    }
 }
 
 #[test]
