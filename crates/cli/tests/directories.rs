@@ -115,3 +115,31 @@ fn hints_say_what_this_build_can_do() {
         assert!(refused.stderr.contains(hint) && !refused.stderr.contains("hf:"), "{}", refused.stderr);
     }
 }
+
+#[test]
+fn a_name_that_spells_an_escape_is_not_shown_as_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let entry = |value: u8| ("U8".to_owned(), serde_json::json!([1]), vec![value]);
+    let names = ["a\u{1b}", r"a\u{1b}"];
+    let tensors = names.iter().map(|name| ((*name).to_owned(), entry(1))).collect();
+    support::write(folder.path(), &tensors, 1, |_| 0);
+    let odd = folder.path().join(r"b\u{1b}.safetensors");
+    fs::rename(folder.path().join("model-00001-of-00001.safetensors"), &odd).unwrap();
+    let (_, report) = json(&["inspect", odd.to_str().unwrap()]);
+    let shown = |list: &str| -> Vec<String> {
+        let entries = report[list].as_array().unwrap();
+        entries.iter().map(|e| e["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(shown("tensors"), [r"a\u{1b}", r"a\\u{1b}"]);
+    assert_eq!(shown("files"), [r"b\\u{1b}.safetensors"]);
+    assert!(report["input"]["files"][0]["name"] == r"b\\u{1b}.safetensors");
+    let subjects: Vec<&str> =
+        report["findings"].as_array().unwrap().iter().filter_map(|f| f["subject"].as_str()).collect();
+    assert!(subjects.contains(&r"b\\u{1b}.safetensors: a\u{1b}"), "{subjects:?}");
+
+    let sketch = folder.path().join("s.sketch");
+    assert_eq!(run(&["sketch", odd.to_str().unwrap(), "-q", "-o", sketch.to_str().unwrap()]).code, 0);
+    let (_, report) = json(&["compare", sketch.to_str().unwrap(), sketch.to_str().unwrap()]);
+    let note = report["inputs"][0]["notes"][0].as_str().unwrap();
+    assert!(note.ends_with(r"/b\\u{1b}.safetensors"), "{note}");
+}
