@@ -61,3 +61,13 @@ fn a_second_interrupt_ends_the_process_at_once() {
     interrupt(&child);
     assert_eq!(child.wait().unwrap().code(), Some(130));
 }
+
+#[test]
+fn little_address_space_is_enough() {
+    let limited = "ulimit -v 524288; exec \"$0\" \"$@\"";
+    let arguments = ["compare", "llama3-v", "minicpm-v", "-q", "--threads", "4"];
+    let mut command = Command::new("sh");
+    command.args(["-c", limited]).arg(stemmata(&[]).get_program()).args(arguments);
+    let output = command.current_dir(support::fixtures()).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+}

@@ -7,8 +7,10 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use stemmata_formats::ReadAt;
 
-/// No machine gains from more.
-const MOST_THREADS: usize = 256;
+/// As many hash faster than any disk delivers, and each further thread costs address space, which may be limited.
+const MOST_THREADS: usize = 8;
+/// Bytes read at once.
+const PIECE: usize = 1 << 20;
 
 /// SHA-256 of one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,10 +30,11 @@ pub fn digest_files(
     threads: usize,
     stop: &AtomicBool,
 ) -> Result<Vec<FileDigest>, SourceError> {
-    let threads = match threads {
+    let asked = match threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
-        n => n.min(MOST_THREADS),
+        n => n,
     };
+    let threads = asked.min(MOST_THREADS).min(weights.files.len());
     let next = AtomicUsize::new(0);
     let slots: Vec<_> = weights.files.iter().map(|_| OnceLock::new()).collect();
     let work = || {
@@ -42,7 +45,7 @@ pub fn digest_files(
         }
     };
     std::thread::scope(|scope| {
-        for _ in 1..threads.min(slots.len()) {
+        for _ in 1..threads {
             // With fewer threads than asked for it takes longer, that is all.
             if std::thread::Builder::new().spawn_scoped(scope, work).is_err() {
                 break;
@@ -55,7 +58,7 @@ pub fn digest_files(
 
 fn digest(file: &FileBytes, name: &str, stop: &AtomicBool) -> Result<FileDigest, SourceError> {
     let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
+    let mut buffer = vec![0; PIECE];
     let mut start = 0;
     while start < file.len() {
         if stop.load(Ordering::Relaxed) {
