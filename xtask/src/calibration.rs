@@ -91,6 +91,7 @@ fn one(zoo: &Path, a: &str, b: &str) -> Result<Pair, String> {
         digests: false,
         rule: DecisionRule::default(),
         params: SketchParams::default(),
+        output: None,
     };
     let path = |name: &str| zoo.join(name).display().to_string();
     let result = compare(&path(a), &path(b), &settings, &mut |_| {}).map_err(|e| format!("{a}, {b}: {e}"))?;

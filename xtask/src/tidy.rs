@@ -65,7 +65,8 @@ fn check(root: &Path) -> Result<Vec<String>, Box<dyn Error>> {
     }
     for entry in fs::read_dir(root)? {
         let path = entry?.path();
-        if path.is_file() {
+        // In a second work tree `.git` is a file, and not one of ours.
+        if path.is_file() && !path.ends_with(".git") {
             files.push(path);
         }
     }

@@ -18,6 +18,9 @@ const STRIPE: u64 = 1 << 22;
 /// No machine gains from more workers, and a mistyped number must not exhaust the system.
 const MOST_THREADS: usize = 256;
 
+/// Bytes of stack of a worker, whose buffers are on the heap.
+const STACK: usize = 1 << 20;
+
 /// How to run.
 pub struct Options<'a> {
     /// Worker threads; 0 means one per processor.
@@ -78,8 +81,11 @@ pub fn measure(
         let mut spawned = 0;
         for _ in 0..threads {
             let (work, send) = (&work, send.clone());
-            let thread = std::thread::Builder::new().spawn_scoped(scope, move || work(send));
-            spawned += usize::from(thread.is_ok());
+            let builder = std::thread::Builder::new().stack_size(STACK);
+            if builder.spawn_scoped(scope, move || work(send)).is_err() {
+                break;
+            }
+            spawned += 1;
         }
         // With this one gone the channel closes when the workers end, even if one of them panics.
         drop(send);

@@ -97,6 +97,7 @@ fn run(paths: &[PathBuf; 2], backend: Backend) {
         digests: false,
         rule: DecisionRule::default(),
         params: SketchParams::default(),
+        output: None,
     };
     let [c, r] = paths.each_ref().map(|p| p.to_string_lossy().into_owned());
     let result = compare(&c, &r, &settings, &mut |_| {}).expect("the synthetic pair is well formed");

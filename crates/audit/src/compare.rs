@@ -1,8 +1,8 @@
 //! `compare`: where does the candidate come from?
 
 use crate::input::Whole;
-use crate::{AuditError, Event, Finding, InputFacts, Settings, Subject, Watch, sketching};
-use stemmata_alignment::{Measurement, Options, measure, measure_sketches, plan};
+use crate::{AuditError, Finding, InputFacts, Settings, Subject, Watch, measuring, sketching};
+use stemmata_alignment::{Measurement, measure_sketches, plan};
 use stemmata_architecture::{ChannelAxis, Component, Term};
 use stemmata_evidence::{Evidence, Judgement, Kind, NotTested, Scope, StorageFacts, TestKind, judge};
 use stemmata_fingerprint::{Sketch, comparable};
@@ -43,7 +43,7 @@ pub fn compare(
     }
     let (measurement, storage) = match (&candidate, &reference) {
         (Subject::Checkpoint(c), Subject::Checkpoint(r)) => {
-            (stream(c, r, settings, watch)?, storage_facts(c, r))
+            (measuring::of(&plan(&c.anatomy, &r.anatomy), c, r, settings, watch)?, storage_facts(c, r))
         }
         _ => {
             let (c, r) = (sketch_of(&candidate, settings, watch)?, sketch_of(&reference, settings, watch)?);
@@ -61,17 +61,12 @@ pub fn compare(
     for (side, subject) in [("candidate", &candidate), ("reference", &reference)] {
         if let Subject::Checkpoint(whole) = subject {
             bytes_read += whole.weights().bytes_read();
-            findings.extend(whole.weights().changed_files().into_iter().map(|subject| Finding {
-                code: "file-changed",
-                level: Level::Warning,
-                side,
-                subject,
-                message: "size or modification time changed while it was read".to_owned(),
-            }));
+            findings.extend(whole.changed(side));
         }
     }
     findings.extend(of_result(candidate.facts(), reference.facts(), &measurement, &judgement));
     findings.sort();
+    settings.check_stop()?;
     Ok(Comparison {
         candidate: candidate.facts().clone(),
         reference: reference.facts().clone(),
@@ -81,27 +76,6 @@ pub fn compare(
         bytes_read,
         seed: settings.params.seed,
     })
-}
-
-fn stream(
-    c: &Whole,
-    r: &Whole,
-    settings: &Settings<'_>,
-    watch: Watch<'_>,
-) -> Result<Measurement, AuditError> {
-    let plan = plan(&c.anatomy, &r.anatomy);
-    let options = Options { threads: settings.threads, stop: settings.stop };
-    let mut progress = |p: stemmata_alignment::Progress| {
-        watch(Event::Working {
-            doing: "comparing",
-            elements: p.elements,
-            elements_total: p.elements_total,
-            bytes: c.weights().bytes_read() + r.weights().bytes_read(),
-            tensors: p.tensors,
-            tensors_total: p.tensors_total,
-        });
-    };
-    Ok(measure(&plan, c.weights(), r.weights(), &options, &mut progress)?)
 }
 
 fn sketch_of(subject: &Subject, settings: &Settings<'_>, watch: Watch<'_>) -> Result<Sketch, AuditError> {

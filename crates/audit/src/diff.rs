@@ -1,8 +1,8 @@
 //! `diff`: tensor by tensor.
 
 use crate::input::Whole;
-use crate::{AuditError, Event, InputFacts, Settings, Subject, Watch};
-use stemmata_alignment::{Moments, Options, PairKey, PairPlan, Plan, measure, plan};
+use crate::{AuditError, Finding, InputFacts, Settings, Subject, Watch, measuring};
+use stemmata_alignment::{Moments, PairKey, PairPlan, Plan, plan};
 use stemmata_architecture::{Component, Role, RowOrder, Term, View};
 use stemmata_model::{Tensor, Weights, printable};
 
@@ -62,6 +62,8 @@ pub struct Difference {
     pub reference: InputFacts,
     /// Rows in the candidate's part order, then what only the reference has, then tensors without a role.
     pub rows: Vec<DifferenceRow>,
+    /// Remarks on the reading. What there is to say of each model, `inspect` says.
+    pub findings: Vec<Finding>,
     /// Bytes of weights fetched.
     pub bytes_read: u64,
 }
@@ -78,17 +80,7 @@ pub fn diff(
     let mut plan = plan(&c.anatomy, &r.anatomy);
     let with_roles = plan.pairs.len();
     let loose = add_by_name(&c, &r, &mut plan);
-    let options = Options { threads: settings.threads, stop: settings.stop };
-    let measurement = measure(&plan, c.weights(), r.weights(), &options, &mut |p| {
-        watch(Event::Working {
-            doing: "comparing",
-            elements: p.elements,
-            elements_total: p.elements_total,
-            bytes: c.weights().bytes_read() + r.weights().bytes_read(),
-            tensors: p.tensors,
-            tensors_total: p.tensors_total,
-        });
-    })?;
+    let measurement = measuring::of(&plan, &c, &r, settings, watch)?;
     let name = |whole: &Whole, index: usize| printable(&whole.opened.checkpoint.tensors[index].name);
     let mut rows: Vec<DifferenceRow> = measurement
         .pairs
@@ -142,7 +134,8 @@ pub fn diff(
     rows.extend(side(Status::Removed, &r, &measurement.reference_only));
     rows.extend(loose);
     let bytes_read = c.weights().bytes_read() + r.weights().bytes_read();
-    Ok(Difference { candidate: c.facts.clone(), reference: r.facts.clone(), rows, bytes_read })
+    let findings = [c.changed("candidate"), r.changed("reference")].concat();
+    Ok(Difference { candidate: c.facts.clone(), reference: r.facts.clone(), rows, findings, bytes_read })
 }
 
 /// `component/layer/expert/role`.

@@ -39,13 +39,13 @@ pub enum AuditError {
         /// The verb.
         verb: &'static str,
     },
-    /// Hashing a file failed.
-    #[error("cannot hash the files of `{path}`: {source}")]
-    Hash {
-        /// Printable.
+    /// The result would replace what it was made from.
+    #[error("refusing to write `{path}`: it is a file of the model `{reference}`")]
+    OutputIsInput {
+        /// As written, printable.
         path: String,
-        /// Why.
-        source: std::io::Error,
+        /// As written, printable.
+        reference: String,
     },
 }
 
@@ -62,12 +62,16 @@ impl AuditError {
             AuditError::NotComparable { .. } => {
                 Some("make both sketches with the same version and options".to_owned())
             }
+            AuditError::OutputIsInput { .. } => Some("name another file after `-o`".to_owned()),
             _ => None,
         }
     }
 
     /// Whether the user asked to stop.
     pub fn is_interrupt(&self) -> bool {
-        matches!(self, AuditError::Read(ReadError::Interrupted))
+        matches!(
+            self,
+            AuditError::Read(ReadError::Interrupted) | AuditError::Source(SourceError::Interrupted)
+        )
     }
 }

@@ -29,7 +29,7 @@ impl Finding {
     }
 }
 
-/// What a code means, for codes that this crate raises itself; hazards explain themselves in their message.
+/// What a code means, for codes that need more than their message says.
 const EXPLANATIONS: &[(&str, &str)] = &[
     (
         "roles-inferred",
@@ -61,6 +61,23 @@ const EXPLANATIONS: &[(&str, &str)] = &[
         "file-changed",
         "The file's size or modification time changed while it was read. The result describes a mixture; run it again.",
     ),
+    (
+        "missing-shards",
+        "The names of the weight files count more files than were read. The model is incomplete, or one shard of it was given alone: the result speaks of this part only. Give the directory, or fetch what is missing.",
+    ),
+    (
+        "unindexed-file",
+        "The directory holds weights that the shard map does not mention. Loaders that follow the map ignore them, others load them; here they were not read.",
+    ),
+    (
+        "config-unreadable",
+        "The configuration was left out. Roles come from the names and shapes of tensors, and what only the configuration says, such as the number of heads, is inferred or unknown.",
+    ),
+    ("tokenizer-unreadable", "The tokenizer was left out. It plays no part in tests on weights."),
+    (
+        "card-unreadable",
+        "The card could not be read, or only in part. What the model claims of its origin and licence may be missing from this result.",
+    ),
     ("nothing-changed-but-names", "All values are equal while tensor names or configuration keys differ."),
     (
         "sign-test-negative",
@@ -68,7 +85,7 @@ const EXPLANATIONS: &[(&str, &str)] = &[
     ),
 ];
 
-/// What a finding's code means, if it is one of ours.
+/// What a finding's code means, where that is explained.
 pub fn explanation(code: &str) -> Option<&'static str> {
     EXPLANATIONS.iter().find(|(c, _)| *c == code).map(|(_, text)| *text)
 }

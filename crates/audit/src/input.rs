@@ -6,8 +6,8 @@ use stemmata_architecture::{Anatomy, Part, Term, dissect};
 use stemmata_fingerprint::{MAGIC, Sketch, decode};
 use stemmata_model::{Encoding, Hazard, Level, ModelRef, printable};
 use stemmata_source::{
-    CheckpointWeights, FileDigest, OpenOptions, Opened, combined_digest, digest_files, inventory_digest,
-    open, read_prefix, read_whole,
+    CheckpointWeights, FileDigest, FileId, OpenOptions, Opened, combined_digest, digest_files,
+    inventory_digest, open, read_prefix, read_whole,
 };
 
 /// Checkpoints up to this size are hashed unasked.
@@ -54,6 +54,8 @@ pub enum Subject {
 
 /// A checkpoint with its anatomy.
 pub struct Whole {
+    /// The reference as written.
+    pub(crate) text: String,
     pub(crate) opened: Opened,
     pub(crate) anatomy: Anatomy,
     pub(crate) facts: InputFacts,
@@ -90,6 +92,18 @@ impl Whole {
         }
         findings
     }
+
+    /// Files that are no longer what was opened. To be asked when everything has been read.
+    pub(crate) fn changed(&self, side: &'static str) -> Vec<Finding> {
+        let finding = |subject| Finding {
+            code: "file-changed",
+            level: Level::Warning,
+            side,
+            subject,
+            message: "size or modification time changed while it was read".to_owned(),
+        };
+        self.weights().changed_files().into_iter().map(finding).collect()
+    }
 }
 
 impl Subject {
@@ -101,17 +115,22 @@ impl Subject {
             && read_prefix(path, MAGIC.len())? == MAGIC
         {
             let shown = printable(text);
+            guard_output(text, settings, |output| Some(output) == FileId::of(path))?;
             let sketch = decode(&read_whole(path, SKETCH_BYTES)?)
                 .map_err(|source| AuditError::Sketch { path: shown.clone(), source })?;
             watch(Event::Opened { reference: shown, parameters: sketch.parameters });
             let facts = sketch_facts(&sketch, text);
             return Ok(Subject::Sketch(Box::new(sketch), Box::new(facts)));
         }
-        let opened = open(&reference, &OpenOptions { backend: settings.backend, ..OpenOptions::default() })?;
+        let options =
+            OpenOptions { backend: settings.backend, stop: Some(settings.stop), ..OpenOptions::default() };
+        let opened = open(&reference, &options)?;
+        guard_output(text, settings, |output| opened.was_read_from(output))?;
         let anatomy = dissect(&opened.checkpoint);
+        settings.check_stop()?;
         let facts = checkpoint_facts(text, &opened, &anatomy, settings)?;
         watch(Event::Opened { reference: facts.reference.clone(), parameters: facts.parameters });
-        Ok(Subject::Checkpoint(Box::new(Whole { opened, anatomy, facts })))
+        Ok(Subject::Checkpoint(Box::new(Whole { text: text.to_owned(), opened, anatomy, facts })))
     }
 
     /// What is told of it.
@@ -131,6 +150,21 @@ impl Subject {
     }
 }
 
+/// Refuses to let a result replace a file that it is made from, whatever path or link leads there.
+fn guard_output(
+    text: &str,
+    settings: &Settings<'_>,
+    is_input: impl Fn(FileId) -> bool,
+) -> Result<(), AuditError> {
+    match settings.output.and_then(|path| Some((path, FileId::of(path)?))) {
+        Some((path, file)) if is_input(file) => Err(AuditError::OutputIsInput {
+            path: printable(&path.display().to_string()),
+            reference: printable(text),
+        }),
+        _ => Ok(()),
+    }
+}
+
 fn checkpoint_facts(
     text: &str,
     opened: &Opened,
@@ -140,9 +174,7 @@ fn checkpoint_facts(
     let checkpoint = &opened.checkpoint;
     let size: u64 = checkpoint.files.iter().map(|f| f.len).sum();
     let files = if settings.digests || size <= HASH_UNASKED {
-        digest_files(&opened.weights, settings.stop)
-            .map_err(|source| AuditError::Hash { path: printable(text), source })?
-            .ok_or(stemmata_model::ReadError::Interrupted)?
+        digest_files(&opened.weights, settings.threads, settings.stop)?
     } else {
         Vec::new()
     };

@@ -86,8 +86,9 @@ pub fn inspect(text: &str, settings: &Settings<'_>, watch: Watch<'_>) -> Result<
             tensors: parts().count(),
         })
     });
-    let mut findings = whole.findings("");
+    let mut findings = [whole.findings(""), whole.changed("")].concat();
     findings.sort();
+    settings.check_stop()?;
     Ok(Inspection {
         facts: whole.facts.clone(),
         files: checkpoint.files.iter().map(|f| (printable(&f.name), f.len)).collect(),

@@ -10,6 +10,7 @@ mod error;
 mod finding;
 mod input;
 mod inspect;
+mod measuring;
 mod sketching;
 
 pub use compare::{Comparison, compare};
@@ -31,7 +32,8 @@ pub use stemmata_model::{Level, ModelRef, ReferenceError, printable};
 pub use stemmata_source::{Backend, FileDigest, SourceError};
 pub use stemmata_stats::{Interval, PKind, PValue};
 
-use std::sync::atomic::AtomicBool;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How a use case runs.
 pub struct Settings<'a> {
@@ -47,6 +49,19 @@ pub struct Settings<'a> {
     pub rule: DecisionRule,
     /// What fixes a sketch.
     pub params: SketchParams,
+    /// Where the caller will write the result; refused when it is a file that the result is made from.
+    pub output: Option<&'a Path>,
+}
+
+impl Settings<'_> {
+    /// An error when the user asked to stop. To be asked between stages.
+    pub fn check_stop(&self) -> Result<(), AuditError> {
+        if self.stop.load(Ordering::Relaxed) {
+            Err(stemmata_model::ReadError::Interrupted.into())
+        } else {
+            Ok(())
+        }
+    }
 }
 
 /// What is going on, for whoever shows progress.

@@ -1,7 +1,7 @@
 //! `sketch`: the summary of one model.
 
 use crate::input::Whole;
-use crate::{AuditError, Event, InputFacts, Settings, Subject, Watch};
+use crate::{AuditError, Event, Finding, InputFacts, Settings, Subject, Watch};
 use std::sync::atomic::Ordering;
 use stemmata_fingerprint::{Sketch, encode, sketch_model};
 use stemmata_model::Weights;
@@ -12,6 +12,8 @@ pub struct Sketched {
     pub facts: InputFacts,
     /// The encoding.
     pub bytes: Vec<u8>,
+    /// Remarks on the reading.
+    pub findings: Vec<Finding>,
     /// Bytes fetched.
     pub bytes_read: u64,
 }
@@ -20,7 +22,9 @@ pub struct Sketched {
 pub fn sketch(text: &str, settings: &Settings<'_>, watch: Watch<'_>) -> Result<Sketched, AuditError> {
     let whole = Subject::open(text, settings, watch)?.whole("sketch")?;
     let sketch = of(&whole, settings, watch)?;
-    Ok(Sketched { bytes: encode(&sketch), bytes_read: sketch.bytes_read, facts: whole.facts })
+    settings.check_stop()?;
+    let findings = whole.changed("");
+    Ok(Sketched { bytes: encode(&sketch), findings, bytes_read: sketch.bytes_read, facts: whole.facts })
 }
 
 /// The sketch of an open checkpoint.
@@ -33,7 +37,7 @@ pub(crate) fn of(whole: &Whole, settings: &Settings<'_>, watch: Watch<'_>) -> Re
         !settings.stop.load(Ordering::Relaxed)
     };
     let mut sketch = sketch_model(whole.weights(), &whole.anatomy, settings.params, &mut progress)?;
-    sketch.reference = whole.facts.reference.clone();
+    sketch.reference = whole.text.clone();
     sketch.digest = whole.facts.digest.clone();
     sketch.format = whole.facts.format.clone();
     Ok(sketch)

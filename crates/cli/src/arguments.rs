@@ -63,7 +63,7 @@ pub(crate) struct Common {
     /// The same as --format json.
     #[arg(long, global = true, conflicts_with = "format")]
     pub(crate) json: bool,
-    /// Write the result to a file (complete or not at all); `-` is standard output.
+    /// Write the result to a file (complete or not at all, never a file of an input); `-` is standard output.
     #[arg(short, long, global = true, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     /// When to colour.

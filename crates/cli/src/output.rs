@@ -1,60 +1,62 @@
 //! Where results and messages go: results to standard output or a file, everything else to standard error.
 
+use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use stemmata_audit::{AuditError, printable};
 use stemmata_report::Style;
 
 use crate::arguments::{ColorWhen, Common};
+use crate::file;
+use crate::run::{CANNOT, DONE};
 
-/// Writes a result. A file is complete or absent: temporary sibling, then rename. A closed pipe is success.
+/// Writes a result. A closed pipe is success.
 pub(crate) fn write(target: Option<&Path>, bytes: &[u8]) -> io::Result<()> {
     match target {
-        // A device or a pipe is written to; only a regular file can be replaced as a whole.
-        Some(path) if path != Path::new("-") && path.metadata().is_ok_and(|m| !m.is_file()) => {
-            std::fs::OpenOptions::new().write(true).open(path)?.write_all(bytes)
-        }
-        Some(path) if path != Path::new("-") => {
-            let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            let mut file = tempfile::Builder::new().prefix(".stemmata-").tempfile_in(parent)?;
-            file.write_all(bytes)?;
-            file.as_file().sync_all()?;
-            set_ordinary_mode(file.as_file())?;
-            file.persist(path).map_err(|error| error.error)?;
-            Ok(())
-        }
+        Some(path) if path != Path::new("-") => file::write(path, bytes),
         _ => {
             let mut out = io::stdout().lock();
-            match out.write_all(bytes).and_then(|()| out.flush()) {
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-                other => other,
-            }
+            closed_is_success(out.write_all(bytes).and_then(|()| out.flush()))
         }
     }
 }
 
-/// Temporary files are private; a result is as readable as any new file.
-fn set_ordinary_mode(file: &std::fs::File) -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        file.set_permissions(std::fs::Permissions::from_mode(0o644))?;
+/// Shows help or the version, which are results, or what is wrong with the arguments.
+pub(crate) fn usage(shown: &clap::Error) -> u8 {
+    let printed = shown.print();
+    if shown.use_stderr() {
+        return CANNOT;
     }
-    Ok(())
+    match closed_is_success(printed.and_then(|()| io::stdout().flush())) {
+        Ok(()) => DONE,
+        Err(error) => {
+            write_error(None, &error);
+            CANNOT
+        }
+    }
+}
+
+fn closed_is_success(outcome: io::Result<()>) -> io::Result<()> {
+    outcome.or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
+}
+
+/// Writes a line to standard error. Where that cannot be written there is nobody left to tell.
+pub(crate) fn tell(line: impl Display) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
 /// What failed, and what to do about it.
 pub(crate) fn error(error: &AuditError) {
-    eprintln!("error: {error}");
+    tell(format_args!("error: {error}"));
     if let Some(hint) = error.hint() {
-        eprintln!("hint:  {hint}");
+        tell(format_args!("hint:  {hint}"));
     }
 }
 
 /// A failure to write a result.
 pub(crate) fn write_error(target: Option<&Path>, error: &io::Error) {
     let name = target.map_or_else(|| "standard output".to_owned(), |p| printable(&p.display().to_string()));
-    eprintln!("error: cannot write `{name}`: {error}");
+    tell(format_args!("error: cannot write `{name}`: {error}"));
 }
 
 /// How the terminal can show things.

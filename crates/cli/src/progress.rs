@@ -1,5 +1,6 @@
 //! Progress on standard error: a bar on a terminal, one line per model otherwise.
 
+use crate::output;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use stemmata_audit::Event;
@@ -30,7 +31,7 @@ impl Progress {
                 let text = format!("opened {reference} ({parameters} parameters)");
                 match &self.bar {
                     Some(bar) => bar.println(text),
-                    None if self.lines => eprintln!("{text}"),
+                    None if self.lines => output::tell(text),
                     None => {}
                 }
             }

@@ -1,10 +1,12 @@
 //! Carries out what was asked.
 
 use crate::arguments::{Arguments, Common, FormatName, Verb};
+use crate::command;
 use crate::output;
 use crate::progress::Progress;
 use clap::CommandFactory;
 use std::io::IsTerminal;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -31,91 +33,85 @@ pub(crate) fn run(arguments: &Arguments) -> u8 {
             std::process::exit(130);
         }
     });
-    let mut settings = Settings {
+    let settings = Settings {
         backend: if common.mmap { Backend::Map } else { Backend::Read },
         threads: common.threads,
         stop: &stop,
         digests: common.digests,
         rule: DecisionRule::default(),
         params: SketchParams::default(),
+        output: common.output.as_deref().filter(|path| *path != Path::new("-")),
     };
     let mut progress = Progress::new(common.quiet > 0);
-    let started = Instant::now();
-    let outcome = match &arguments.verb {
+    carry_out(arguments, settings, &mut progress).unwrap_or_else(|error| {
+        progress.finish();
+        if common.quiet < 2 || !error.is_interrupt() {
+            output::error(&error);
+        }
+        CANNOT
+    })
+}
+
+fn carry_out(
+    arguments: &Arguments,
+    mut settings: Settings<'_>,
+    progress: &mut Progress,
+) -> Result<u8, AuditError> {
+    let (common, started) = (&arguments.common, Instant::now());
+    let style = output::style(common);
+    let context = || context(arguments, started);
+    match &arguments.verb {
         Verb::Compare { candidate, reference, alpha, exit_code } => {
             settings.rule.alpha = *alpha;
-            stemmata_audit::compare(candidate, reference, &settings, &mut |event| progress.show(event)).map(
-                |result| {
-                    progress.finish();
-                    let code = match result.judgement.verdict.kind {
-                        Kind::Inconclusive => INCONCLUSIVE,
-                        kind if *exit_code && kind.is_dependence() => FOUND,
-                        _ => DONE,
-                    };
-                    let show = |format| {
-                        stemmata_report::comparison(
-                            &result,
-                            format,
-                            &output::style(common),
-                            &context(common, started),
-                        )
-                    };
-                    put(common, show, code)
-                },
-            )
+            let watch = &mut |event| progress.show(event);
+            let result = stemmata_audit::compare(candidate, reference, &settings, watch)?;
+            progress.finish();
+            let code = match result.judgement.verdict.kind {
+                Kind::Inconclusive => INCONCLUSIVE,
+                kind if *exit_code && kind.is_dependence() => FOUND,
+                _ => DONE,
+            };
+            let show = |format| stemmata_report::comparison(&result, format, &style, &context());
+            put(common, &settings, show, code)
         }
         Verb::Inspect { model } => {
-            stemmata_audit::inspect(model, &settings, &mut |event| progress.show(event)).map(|result| {
-                progress.finish();
-                let show = |format| {
-                    stemmata_report::inspection(
-                        &result,
-                        format,
-                        &output::style(common),
-                        &context(common, started),
-                    )
-                };
-                put(common, show, DONE)
-            })
+            let result = stemmata_audit::inspect(model, &settings, &mut |event| progress.show(event))?;
+            progress.finish();
+            let show = |format| stemmata_report::inspection(&result, format, &style, &context());
+            put(common, &settings, show, DONE)
         }
         Verb::Diff { candidate, reference, stat } => {
-            stemmata_audit::diff(candidate, reference, &settings, &mut |event| progress.show(event)).map(
-                |result| {
-                    progress.finish();
-                    let show = |format| {
-                        stemmata_report::difference(
-                            &result,
-                            *stat,
-                            format,
-                            &output::style(common),
-                            &context(common, started),
-                        )
-                    };
-                    put(common, show, DONE)
-                },
-            )
+            let watch = &mut |event| progress.show(event);
+            let result = stemmata_audit::diff(candidate, reference, &settings, watch)?;
+            progress.finish();
+            let show = |format| stemmata_report::difference(&result, *stat, format, &style, &context());
+            put(common, &settings, show, DONE)
         }
         Verb::Sketch { model, seed } => {
             if common.output.is_none() && std::io::stdout().is_terminal() {
-                eprintln!("error: a sketch is binary and is not written to a terminal");
-                eprintln!(
-                    "hint:  name a file with `-o model.sketch`, or `-o -` for standard output in a pipe"
+                output::tell("error: a sketch is binary and is not written to a terminal");
+                output::tell(
+                    "hint:  name a file with `-o model.sketch`, or `-o -` for standard output in a pipe",
                 );
-                return CANNOT;
+                return Ok(CANNOT);
             }
             settings.params.seed = *seed;
-            stemmata_audit::sketch(model, &settings, &mut |event| progress.show(event)).map(|result| {
-                progress.finish();
-                write(common, &result.bytes, DONE)
-            })
-        }
-        Verb::Explain { code } => match stemmata_audit::explanation(code) {
-            Some(text) => Ok(write(common, format!("{code}: {text}\n").as_bytes(), DONE)),
-            None => {
-                eprintln!("error: no finding has the code `{}`", stemmata_audit::printable(code));
-                return CANNOT;
+            let result = stemmata_audit::sketch(model, &settings, &mut |event| progress.show(event))?;
+            progress.finish();
+            // A sketch has no place for remarks on how it was made.
+            for f in result.findings.iter().filter(|_| common.quiet < 2) {
+                output::tell(format_args!("warning: {}: `{}`: {}", f.code, f.subject, f.message));
             }
-        },
+            Ok(write(common, &result.bytes, DONE))
+        }
+        Verb::Explain { code } => Ok(match stemmata_audit::explanation(code) {
+            Some(text) => write(common, format!("{code}: {text}\n").as_bytes(), DONE),
+            None => {
+                let code = stemmata_audit::printable(code);
+                output::tell(format_args!("error: no finding has the code `{code}`"));
+                CANNOT
+            }
+        }),
         Verb::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Arguments::command(), "stemmata", &mut script);
@@ -123,30 +119,26 @@ pub(crate) fn run(arguments: &Arguments) -> u8 {
         }
         Verb::Man => {
             let mut page = Vec::new();
-            match clap_mangen::Man::new(Arguments::command()).render(&mut page) {
-                Ok(()) => Ok(write(common, &page, DONE)),
+            Ok(match clap_mangen::Man::new(Arguments::command()).render(&mut page) {
+                Ok(()) => write(common, &page, DONE),
                 Err(error) => {
                     output::write_error(None, &error);
-                    return CANNOT;
+                    CANNOT
                 }
-            }
+            })
         }
-    };
-    outcome.unwrap_or_else(|error| failed(&error, &progress, common))
-}
-
-fn failed(error: &AuditError, progress: &Progress, common: &Common) -> u8 {
-    progress.finish();
-    if common.quiet < 2 || !error.is_interrupt() {
-        output::error(error);
     }
-    CANNOT
 }
 
 /// Shows a result in the format that was asked for, or that fits where it goes.
-fn put(common: &Common, show: impl Fn(Format) -> String, code: u8) -> u8 {
+fn put(
+    common: &Common,
+    settings: &Settings<'_>,
+    show: impl Fn(Format) -> String,
+    code: u8,
+) -> Result<u8, AuditError> {
     if common.quiet > 1 && common.output.is_none() {
-        return code;
+        return Ok(code);
     }
     let format = match common.format {
         _ if common.json => Format::Json,
@@ -163,7 +155,9 @@ fn put(common: &Common, show: impl Fn(Format) -> String, code: u8) -> u8 {
             None => Format::Tsv,
         },
     };
-    write(common, show(format).as_bytes(), code)
+    let shown = show(format);
+    settings.check_stop()?;
+    Ok(write(common, shown.as_bytes(), code))
 }
 
 fn write(common: &Common, bytes: &[u8], code: u8) -> u8 {
@@ -176,42 +170,14 @@ fn write(common: &Common, bytes: &[u8], code: u8) -> u8 {
     }
 }
 
-fn context(common: &Common, started: Instant) -> Context {
+fn context(arguments: &Arguments, started: Instant) -> Context {
     Context {
-        command: command_line(),
+        command: command::line(arguments),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        timing: common.timing.then(|| Timing {
+        timing: arguments.common.timing.then(|| Timing {
             seconds_wall: started.elapsed().as_secs_f64(),
             peak_memory_bytes: peak_memory(),
         }),
-    }
-}
-
-/// The command that re-derives the result: what was typed, less what says where and how to show it or how fast to run.
-fn command_line() -> String {
-    let mut words = vec!["stemmata".to_owned()];
-    let mut skip = false;
-    for word in std::env::args().skip(1) {
-        let valued = matches!(word.as_str(), "--format" | "-o" | "--output" | "--threads" | "--color");
-        let shown = word.starts_with("--format=")
-            || word.starts_with("--output=")
-            || word.starts_with("--threads=")
-            || word.starts_with("--color=")
-            || matches!(word.as_str(), "--json" | "-q" | "-qq" | "--quiet" | "--timing" | "--mmap");
-        if !skip && !valued && !shown {
-            words.push(quoted(&word));
-        }
-        skip = !skip && valued;
-    }
-    words.join(" ")
-}
-
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@=+,%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        stemmata_audit::printable(word)
-    } else {
-        format!("'{}'", stemmata_audit::printable(word).replace('\'', "'\\''"))
     }
 }
 

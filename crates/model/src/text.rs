@@ -1,7 +1,8 @@
 //! Untrusted text made safe to show.
 
 /// Escapes control characters, bidirectional overrides and other invisible format characters as `\u{…}`, and cuts
-/// after 200 characters, so that an attacker's name cannot move a cursor, reorder a line or flood a report.
+/// after 200 characters, so that an attacker's name cannot move a cursor, reorder a line or flood a report. A backslash is
+/// doubled, so that a name cannot pretend to hold what it only spells; for the same reason this is done once to a name.
 pub fn printable(text: &str) -> String {
     const LIMIT: usize = 200;
     let mut out = String::with_capacity(text.len().min(LIMIT));
@@ -13,10 +14,10 @@ pub fn printable(text: &str) -> String {
         let hidden = matches!(c,
             '\u{00ad}' | '\u{061c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
-        if c.is_control() || hidden {
-            out.extend(c.escape_unicode());
-        } else {
-            out.push(c);
+        match c {
+            '\\' => out.push_str(r"\\"),
+            c if c.is_control() || hidden => out.extend(c.escape_unicode()),
+            c => out.push(c),
         }
     }
     out
@@ -29,6 +30,7 @@ mod tests {
     #[test]
     fn control_and_bidi_characters_are_shown_as_escapes() {
         assert_eq!(printable("a\u{1b}[31mb\u{202e}c"), "a\\u{1b}[31mb\\u{202e}c");
+        assert_eq!(printable(r"a\u{1b}"), r"a\\u{1b}");
         assert_eq!(printable("模型.weight"), "模型.weight");
         assert_eq!(printable(&"x".repeat(300)).chars().count(), 201);
     }

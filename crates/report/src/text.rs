@@ -38,10 +38,12 @@ pub(crate) fn escape_html(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// A text cell of a TSV file. A spreadsheet would run what starts like a formula, so that gets an apostrophe in front.
+/// A text cell of a TSV file. A spreadsheet would run what starts like a formula, also behind a quotation mark, which it
+/// takes off, or in the wide forms that some accept; so that gets an apostrophe in front.
 pub(crate) fn tsv_cell(text: &str) -> String {
     let text = clean(text);
-    if text.starts_with(['=', '+', '-', '@']) { format!("'{text}") } else { text }
+    let runs = ['=', '+', '-', '@', '"', '＝', '＋', '－', '＠'];
+    if text.starts_with(runs) { format!("'{text}") } else { text }
 }
 
 /// Columns that `text` takes on a terminal.
@@ -49,7 +51,8 @@ pub(crate) fn width(text: &str) -> usize {
     text.width()
 }
 
-/// Breaks at spaces so that no line is wider than `limit`, where the words allow it.
+/// Breaks at spaces so that no line is wider than `limit`. A word that is wider, such as a digest, is broken too: the
+/// terminal would do it anyway, and lose the indent.
 pub(crate) fn wrap(text: &str, limit: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
@@ -62,8 +65,22 @@ pub(crate) fn wrap(text: &str, limit: usize) -> Vec<String> {
         } else {
             lines.push(word.to_owned());
         }
+        while let Some(rest) = lines.last_mut().and_then(|line| cut(line, limit)) {
+            lines.push(rest);
+        }
     }
     lines
+}
+
+/// Takes off what is beyond `limit` columns; at least one character stays.
+fn cut(line: &mut String, limit: usize) -> Option<String> {
+    if width(line) <= limit {
+        return None;
+    }
+    let fits = |at: &usize| *at > 0 && width(&line[..*at]) <= limit;
+    let last = line.char_indices().map(|(at, _)| at).take_while(|at| *at == 0 || fits(at)).last()?;
+    let at = if last > 0 { last } else { line.chars().next()?.len_utf8() };
+    Some(line.split_off(at)).filter(|rest| !rest.is_empty())
 }
 
 #[cfg(test)]
@@ -74,7 +91,7 @@ mod tests {
     fn hostile_text_is_defused() {
         assert_eq!(clean("a\u{1b}[31m\u{202e}\tb"), "a\\u{1b}[31m\\u{202e}\\u{9}b");
         assert_eq!(escape_html("<a href=\"x\">&'"), "&lt;a href=&quot;x&quot;&gt;&amp;&#39;");
-        for formula in ["=cmd()", "+1", "-1", "@x"] {
+        for formula in ["=cmd()", "+1", "-1", "@x", "\"=cmd()\"", "＝cmd()"] {
             assert_eq!(tsv_cell(formula), format!("'{formula}"));
         }
         assert_eq!(tsv_cell("a\tb\nc"), "a\\u{9}b\\u{a}c");
@@ -83,6 +100,9 @@ mod tests {
     #[test]
     fn wrapping_counts_columns_not_bytes() {
         assert_eq!(wrap("模型 模型 模型", 9), ["模型 模型", "模型"]);
-        assert_eq!(wrap("unbreakable-word b", 4), ["unbreakable-word", "b"]);
+        assert_eq!(wrap("a longer-word b", 5), ["a", "longe", "r-wor", "d b"]);
+        assert_eq!(wrap("模型模型", 5), ["模型", "模型"]);
+        assert_eq!(wrap("模型", 1), ["模", "型"]);
+        assert_eq!(wrap("ab", 0), ["a", "b"]);
     }
 }

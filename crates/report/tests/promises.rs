@@ -114,11 +114,24 @@ fn the_same_values_give_the_same_bytes() {
 
 #[test]
 fn human_output_fits_the_terminal() {
+    let long = "vision_encoder.transformer.resblocks.11.attention.in_projection.weight/".repeat(2);
+    let mut inspected = inspected();
+    inspected.facts.reference = long.clone();
+    inspected.files[0].0 = long.clone();
+    let mut differing = differing();
+    differing.rows[2].candidate = long.clone();
+    differing.findings[0].subject = long;
     for width in [60, 72, 80, 100, 110, 160] {
         for unicode in [true, false] {
+            let style = Style { color: false, unicode, width };
+            let mut texts = vec![
+                inspection(&inspected, Format::Human, &style, &context()),
+                difference(&differing, false, Format::Human, &style, &context()),
+            ];
             for value in [derived(), acquitted()] {
-                let style = Style { color: false, unicode, width };
-                let text = comparison(&value, Format::Human, &style, &context());
+                texts.push(comparison(&value, Format::Human, &style, &context()));
+            }
+            for text in texts {
                 for line in text.lines() {
                     assert!(unicode_width::UnicodeWidthStr::width(line) <= width, "{width}: {line}");
                 }

@@ -1,7 +1,8 @@
 //! What lies in a checkpoint's directory, and which of it may be opened.
 
-use crate::SourceError;
 use crate::file::plain;
+use crate::shards::numbered;
+use crate::{Backend, FileBytes, FileId, SourceError};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use stemmata_model::{Hazard, Level, printable};
@@ -73,6 +74,16 @@ impl Directory {
         }
     }
 
+    /// The bytes of the entry `name` and which file they are from; `None` when there is no such entry.
+    pub(crate) fn read(&self, name: &str, limit: u64) -> Result<Option<(Vec<u8>, FileId)>, SourceError> {
+        if self.names.binary_search_by(|n| n.as_str().cmp(name)).is_err() {
+            return Ok(None);
+        }
+        let Some(path) = self.resolve(name)? else { return Ok(None) };
+        let file = FileBytes::open_as(&path, name, Backend::Read)?;
+        Ok(Some((file.whole(name, limit)?, file.id())))
+    }
+
     pub(crate) fn layout(&self) -> Layout {
         let with = |end: &str| self.names.iter().filter(|n| n.ends_with(end)).cloned().collect::<Vec<_>>();
         let maps = with(".safetensors.index.json");
@@ -94,24 +105,20 @@ impl Directory {
         match gguf.as_slice() {
             [] => {}
             [_] => return Layout::Files(gguf),
-            [first, ..]
-                if split_stem(first).is_some_and(|s| gguf.iter().all(|n| split_stem(n) == Some(s))) =>
-            {
-                return Layout::Files(gguf);
+            [first, ..] => {
+                let stem = |name| numbered(name).map(|n| n.stem);
+                let one = stem(first).is_some() && gguf.iter().all(|name| stem(name) == stem(first));
+                return if one { Layout::Files(gguf) } else { Layout::Choice(gguf) };
             }
-            _ => return Layout::Choice(gguf),
         }
         if let Some(map) = with(".bin.index.json").first() {
             return Layout::Sharded { map: map.clone(), extension: ".bin" };
         }
-        let side = |n: &String| {
-            n.starts_with("training_args")
-                || n.starts_with("optimizer")
-                || n.starts_with("scheduler")
-                || n.starts_with("rng_state")
-        };
-        let torch: Vec<String> =
-            [".bin", ".pt", ".pth", ".ckpt"].iter().flat_map(|end| with(end)).filter(|n| !side(n)).collect();
+        let torch: Vec<String> = [".bin", ".pt", ".pth", ".ckpt"]
+            .iter()
+            .flat_map(|end| with(end))
+            .filter(|n| !beside_weights(n))
+            .collect();
         if torch.is_empty() { Layout::Nothing } else { Layout::Files(torch) }
     }
 
@@ -128,10 +135,7 @@ impl Directory {
     }
 }
 
-/// `name` of `name-00001-of-00003.gguf`.
-fn split_stem(name: &str) -> Option<&str> {
-    let (rest, total) = name.strip_suffix(".gguf")?.rsplit_once("-of-")?;
-    let (stem, part) = rest.rsplit_once('-')?;
-    let digits = |s: &str| s.len() == 5 && s.bytes().all(|b| b.is_ascii_digit());
-    (digits(total) && digits(part)).then_some(stem)
+/// What training leaves beside the weights in files that look like weights.
+pub(crate) fn beside_weights(name: &str) -> bool {
+    ["training_args", "optimizer", "scheduler", "rng_state"].iter().any(|start| name.starts_with(start))
 }

@@ -2,6 +2,9 @@
 
 use stemmata_formats::FormatError;
 
+/// How names of files end that belong to a model and are none.
+const BESIDE_WEIGHTS: &[&str] = &[".json", ".md", ".txt", ".py", ".yaml", ".jinja", "tokenizer.model"];
+
 /// Why a model cannot be opened. Hints are separate from the message.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -63,6 +66,24 @@ pub enum SourceError {
         /// The limit.
         limit: u64,
     },
+    /// A file could not be read to its end for its digest.
+    #[error("cannot hash `{file}`: bytes {start}..{end}: {reason}")]
+    Hash {
+        /// Relative to the checkpoint, printable.
+        file: String,
+        /// First byte asked for.
+        start: u64,
+        /// One past the last byte asked for.
+        end: u64,
+        /// The operating system's words.
+        reason: String,
+        /// The error itself.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The caller asked to stop.
+    #[error("interrupted")]
+    Interrupted,
     /// The file is not what a reader can read.
     #[error(transparent)]
     Format(#[from] FormatError),
@@ -93,7 +114,15 @@ impl SourceError {
                 Some("download it with another tool and give the local directory")
             }
             SourceError::Open { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
-                Some("check the spelling; a hub repository is written `hf:org/name`")
+                Some("check the spelling; this build reads local files and directories only")
+            }
+            SourceError::Hash { .. } => {
+                Some("the file looks truncated or changed while it was read; fetch it again")
+            }
+            SourceError::Format(FormatError::Unknown { file, .. })
+                if BESIDE_WEIGHTS.iter().any(|end| file.to_lowercase().ends_with(end)) =>
+            {
+                Some("this file lies beside the weights; give the directory that holds them")
             }
             _ => None,
         }

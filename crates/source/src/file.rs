@@ -1,8 +1,8 @@
 //! One open weight file.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use stemmata_formats::ReadAt;
 use stemmata_model::printable;
@@ -19,19 +19,44 @@ pub enum Backend {
     Map,
 }
 
+/// Which file it is, whatever the path that led to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    /// The file that `path` leads to; nothing where there is none.
+    pub fn of(path: &Path) -> Option<FileId> {
+        path.metadata().ok().as_ref().map(FileId::from)
+    }
+}
+
+impl From<&Metadata> for FileId {
+    fn from(metadata: &Metadata) -> FileId {
+        FileId { device: metadata.dev(), inode: metadata.ino() }
+    }
+}
+
 /// An open file, immutable as far as we can tell: size and modification time are checked again at the end.
 pub struct FileBytes {
     file: File,
     map: Option<memmap2::Mmap>,
     len: u64,
     modified: Option<std::time::SystemTime>,
+    id: FileId,
 }
 
 impl FileBytes {
     /// Opens a regular file. Devices, pipes, sockets and directories are refused before anything is read from them.
     pub fn open(path: &Path, backend: Backend) -> Result<FileBytes, SourceError> {
-        use std::os::unix::fs::OpenOptionsExt;
-        let name = || printable(&path.display().to_string());
+        FileBytes::open_as(path, &path.display().to_string(), backend)
+    }
+
+    /// As `open`, with the name that errors tell.
+    pub(crate) fn open_as(path: &Path, name: &str, backend: Backend) -> Result<FileBytes, SourceError> {
+        let name = || printable(name);
         let fail = |source: io::Error| SourceError::Open { path: name(), reason: plain(&source), source };
         // Non-blocking, so that opening a pipe without a writer returns instead of waiting.
         const O_NONBLOCK: i32 = 0o4000;
@@ -52,7 +77,32 @@ impl FileBytes {
             Backend::Map if metadata.len() > 0 => Some(map(&file).map_err(fail)?),
             _ => None,
         };
-        Ok(FileBytes { file, map, len: metadata.len(), modified: metadata.modified().ok() })
+        let (len, modified) = (metadata.len(), metadata.modified().ok());
+        Ok(FileBytes { file, map, len, modified, id: FileId::from(&metadata) })
+    }
+
+    /// Which file it is.
+    pub(crate) fn id(&self) -> FileId {
+        self.id
+    }
+
+    /// All bytes, `limit` at most; errors tell `name`.
+    pub(crate) fn whole(&self, name: &str, limit: u64) -> Result<Vec<u8>, SourceError> {
+        if self.len > limit {
+            return Err(SourceError::Limit { path: printable(name), what: "the size in bytes", limit });
+        }
+        self.front(name, self.len)
+    }
+
+    /// The first `len` bytes, fewer if there are fewer; errors tell `name`.
+    pub(crate) fn front(&self, name: &str, len: u64) -> Result<Vec<u8>, SourceError> {
+        let mut bytes = vec![0; self.len.min(len) as usize];
+        self.read_exact_at(0, &mut bytes).map_err(|source| SourceError::Open {
+            path: printable(name),
+            reason: plain(&source),
+            source,
+        })?;
+        Ok(bytes)
     }
 
     /// The mapped bytes, when mapped.

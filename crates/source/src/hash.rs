@@ -1,9 +1,16 @@
 //! SHA-256 of whole files: the identity that hubs publish. Reads every byte, so it is done on request.
 
-use crate::CheckpointWeights;
+use crate::file::plain;
+use crate::{CheckpointWeights, FileBytes, SourceError};
 use sha2::{Digest, Sha256};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use stemmata_formats::ReadAt;
+
+/// As many hash faster than any disk delivers, and each further thread costs address space, which may be limited.
+const MOST_THREADS: usize = 8;
+/// Bytes read at once.
+const PIECE: usize = 1 << 20;
 
 /// SHA-256 of one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,43 +23,60 @@ pub struct FileDigest {
     pub sha256: String,
 }
 
-/// Digests of all weight files, in name order; `None` when stopped. About 2 GB/s a core, files in parallel.
+/// Digests of all weight files, in name order. About 2 GB/s a core, files in parallel; `threads` as in the settings: 0
+/// means one per processor.
 pub fn digest_files(
     weights: &CheckpointWeights,
+    threads: usize,
     stop: &AtomicBool,
-) -> std::io::Result<Option<Vec<FileDigest>>> {
-    let one = |index: usize| -> std::io::Result<Option<FileDigest>> {
-        let (file, name) = (&weights.files[index], &weights.names[index]);
-        let mut hasher = Sha256::new();
-        let mut buffer = vec![0; 1 << 20];
-        let mut at = 0;
-        while at < file.len() {
-            if stop.load(Ordering::Relaxed) {
-                return Ok(None);
-            }
-            let taken = (file.len() - at).min(buffer.len() as u64) as usize;
-            file.read_exact_at(at, &mut buffer[..taken])?;
-            hasher.update(&buffer[..taken]);
-            at += taken as u64;
-        }
-        let sha256 = hex(&hasher.finalize());
-        Ok(Some(FileDigest { name: name.clone(), len: file.len(), sha256 }))
+) -> Result<Vec<FileDigest>, SourceError> {
+    let asked = match threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        n => n,
     };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let next = std::sync::atomic::AtomicUsize::new(0);
-    let slots: Vec<_> = weights.files.iter().map(|_| std::sync::OnceLock::new()).collect();
-    std::thread::scope(|scope| {
-        for _ in 0..threads.min(slots.len()) {
-            scope.spawn(|| {
-                while let Some(slot) = slots.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let index =
-                        slots.iter().position(|s| std::ptr::eq(s, slot)).expect("the slot is in the list");
-                    let _ = slot.set(one(index));
-                }
-            });
+    let threads = asked.min(MOST_THREADS).min(weights.files.len());
+    let next = AtomicUsize::new(0);
+    let slots: Vec<_> = weights.files.iter().map(|_| OnceLock::new()).collect();
+    let work = || {
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(slot) = slots.get(index) else { break };
+            let _ = slot.set(digest(&weights.files[index], &weights.names[index], stop));
         }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            // With fewer threads than asked for it takes longer, that is all.
+            if std::thread::Builder::new().spawn_scoped(scope, work).is_err() {
+                break;
+            }
+        }
+        work();
     });
     slots.into_iter().map(|slot| slot.into_inner().expect("every index was taken once")).collect()
+}
+
+fn digest(file: &FileBytes, name: &str, stop: &AtomicBool) -> Result<FileDigest, SourceError> {
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; PIECE];
+    let mut start = 0;
+    while start < file.len() {
+        if stop.load(Ordering::Relaxed) {
+            return Err(SourceError::Interrupted);
+        }
+        let taken = (file.len() - start).min(buffer.len() as u64) as usize;
+        let end = start + taken as u64;
+        file.read_exact_at(start, &mut buffer[..taken]).map_err(|source| SourceError::Hash {
+            file: name.to_owned(),
+            start,
+            end,
+            reason: plain(&source),
+            source,
+        })?;
+        hasher.update(&buffer[..taken]);
+        start = end;
+    }
+    Ok(FileDigest { name: name.to_owned(), len: file.len(), sha256: hex(&hasher.finalize()) })
 }
 
 /// One digest for a set of files: the file's own for a single file, otherwise SHA-256 over the list `<sha256>  <name>`.

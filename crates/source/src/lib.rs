@@ -9,10 +9,12 @@ mod error;
 mod file;
 mod hash;
 mod open;
+mod shards;
+mod side;
 mod weights;
 
 pub use error::SourceError;
-pub use file::{Backend, FileBytes};
+pub use file::{Backend, FileBytes, FileId};
 pub use hash::{FileDigest, combined_digest, digest_files, inventory_digest};
 pub use open::{OpenOptions, Opened, open, read_prefix, read_whole};
 pub use weights::CheckpointWeights;

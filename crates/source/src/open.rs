@@ -2,22 +2,22 @@
 
 use crate::directory::{Directory, Layout};
 use crate::weights::CheckpointWeights;
-use crate::{Backend, FileBytes, SourceError};
+use crate::{Backend, FileBytes, FileId, SourceError, shards};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use stemmata_formats::{
-    Detected, Limits, Parsed, ReadAt, detect, parse, parse_card, parse_config, parse_shard_map,
-    parse_tokenizer,
-};
+use std::sync::atomic::{AtomicBool, Ordering};
+use stemmata_formats::{Detected, Limits, Parsed, ReadAt, detect, parse, parse_shard_map};
 use stemmata_model::{Checkpoint, Config, Container, FileEntry, Hazard, Level, ModelRef, Tensor, printable};
 
 /// How to open.
 #[derive(Clone, Debug, Default)]
-pub struct OpenOptions {
+pub struct OpenOptions<'a> {
     /// How bytes are fetched.
     pub backend: Backend,
     /// Bounds on hostile input.
     pub limits: Limits,
+    /// Raised by the caller to stop.
+    pub stop: Option<&'a AtomicBool>,
 }
 
 /// An open model.
@@ -28,10 +28,18 @@ pub struct Opened {
     pub weights: CheckpointWeights,
     /// Dangerous or odd things seen on the way, sorted.
     pub hazards: Vec<Hazard>,
+    read: Vec<FileId>,
+}
+
+impl Opened {
+    /// Whether the file is one of those that the model was read from.
+    pub fn was_read_from(&self, file: FileId) -> bool {
+        self.read.contains(&file)
+    }
 }
 
 /// Opens the model that `reference` names. Reads headers and side files only.
-pub fn open(reference: &ModelRef, options: &OpenOptions) -> Result<Opened, SourceError> {
+pub fn open(reference: &ModelRef, options: &OpenOptions<'_>) -> Result<Opened, SourceError> {
     let unsupported =
         |reason| Err(SourceError::Unsupported { reference: printable(&reference.to_string()), reason });
     match reference {
@@ -50,39 +58,19 @@ pub fn open(reference: &ModelRef, options: &OpenOptions) -> Result<Opened, Sourc
 
 /// The first `len` bytes of a regular file (fewer if it is shorter). For telling a saved sketch from weights.
 pub fn read_prefix(path: &Path, len: usize) -> Result<Vec<u8>, SourceError> {
-    let file = FileBytes::open(path, Backend::Read)?;
-    read_bytes(&file, path, file.len().min(len as u64))
+    FileBytes::open(path, Backend::Read)?.front(&path.display().to_string(), len as u64)
 }
 
 /// A whole regular file of at most `limit` bytes.
 pub fn read_whole(path: &Path, limit: u64) -> Result<Vec<u8>, SourceError> {
-    let file = FileBytes::open(path, Backend::Read)?;
-    if file.len() > limit {
-        let path = printable(&path.display().to_string());
-        return Err(SourceError::Limit { path, what: "the size in bytes", limit });
-    }
-    read_bytes(&file, path, file.len())
+    FileBytes::open(path, Backend::Read)?.whole(&path.display().to_string(), limit)
 }
 
-fn read_bytes(file: &FileBytes, path: &Path, len: u64) -> Result<Vec<u8>, SourceError> {
-    let mut bytes = vec![0; len as usize];
-    file.read_exact_at(0, &mut bytes).map_err(|source| SourceError::Open {
-        path: printable(&path.display().to_string()),
-        reason: crate::file::plain(&source),
-        source,
-    })?;
-    Ok(bytes)
-}
-
-/// Size caps of side files.
-const CONFIG_BYTES: u64 = 16 << 20;
-const TOKENIZER_BYTES: u64 = 64 << 20;
-const CARD_BYTES: u64 = 4 << 20;
 const SHARD_MAP_BYTES: u64 = 64 << 20;
 const SHARDS: u64 = 10_000;
 
-fn open_file(path: &Path, options: &OpenOptions) -> Result<Opened, SourceError> {
-    let name = path.file_name().map_or_else(|| "model".into(), |n| printable(&n.to_string_lossy()));
+fn open_file(path: &Path, options: &OpenOptions<'_>) -> Result<Opened, SourceError> {
+    let name = path.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
     let mut assembly = Assembly::new(options);
     assembly.add(path.to_owned(), name)?;
     // A config beside a single file describes it; GGUF describes itself.
@@ -90,12 +78,13 @@ fn open_file(path: &Path, options: &OpenOptions) -> Result<Opened, SourceError> 
     if assembly.container != Some(Container::Gguf)
         && let Some(directory) = parent.and_then(|p| Directory::open(p).ok())
     {
-        assembly.side_files(&directory)?;
+        assembly.side_files(&directory);
     }
+    assembly.hazards.extend(shards::missing(&assembly.names));
     Ok(assembly.finish())
 }
 
-fn open_directory(path: &Path, options: &OpenOptions) -> Result<Opened, SourceError> {
+fn open_directory(path: &Path, options: &OpenOptions<'_>) -> Result<Opened, SourceError> {
     let directory = Directory::open(path)?;
     let mut assembly = Assembly::new(options);
     let mut mapped = None;
@@ -112,13 +101,16 @@ fn open_directory(path: &Path, options: &OpenOptions) -> Result<Opened, SourceEr
         }
         Layout::Files(names) => names,
         Layout::Sharded { map, extension } => {
-            let bytes = read_side(&directory, &map, SHARD_MAP_BYTES)?
+            let (bytes, id) = directory
+                .read(&map, SHARD_MAP_BYTES)?
                 .ok_or_else(|| SourceError::MissingShard { file: printable(&map) })?;
-            let (shard_map, hazards) = parse_shard_map(&bytes, &printable(&map), extension, &options.limits)?;
+            assembly.read.push(id);
+            let (shard_map, hazards) = parse_shard_map(&bytes, &map, extension, &options.limits)?;
             assembly.hazards.extend(hazards);
             let mut names: Vec<String> = shard_map.entries.values().cloned().collect();
             names.sort();
             names.dedup();
+            assembly.hazards.extend(shards::unindexed(&directory.names, &names, extension));
             mapped = Some(shard_map);
             names
         }
@@ -135,40 +127,35 @@ fn open_directory(path: &Path, options: &OpenOptions) -> Result<Opened, SourceEr
     if let Some(map) = mapped {
         assembly.check_shard_map(&map.entries);
     }
-    assembly.side_files(&directory)?;
+    assembly.hazards.extend(shards::missing(&names));
+    assembly.side_files(&directory);
     assembly.hazards.extend(directory.hazards());
     Ok(assembly.finish())
 }
 
-/// The bytes of a side file, capped; `None` when it is not there.
-fn read_side(directory: &Directory, name: &str, limit: u64) -> Result<Option<Vec<u8>>, SourceError> {
-    if directory.names.binary_search_by(|n| n.as_str().cmp(name)).is_err() {
-        return Ok(None);
-    }
-    let Some(path) = directory.resolve(name)? else { return Ok(None) };
-    read_whole(&path, limit).map(Some)
-}
-
 /// A checkpoint being put together from files.
-struct Assembly<'a> {
-    options: &'a OpenOptions,
+pub(crate) struct Assembly<'a> {
+    options: &'a OpenOptions<'a>,
     container: Option<Container>,
     files: Vec<FileBytes>,
+    /// Every file that was opened.
+    pub(crate) read: Vec<FileId>,
     names: Vec<String>,
     tensors: BTreeMap<String, Tensor>,
     parsed: Option<Parsed>,
-    config: Config,
-    declared: stemmata_model::Declared,
-    tokenizer: Option<stemmata_model::Tokenizer>,
-    hazards: Vec<Hazard>,
+    pub(crate) config: Config,
+    pub(crate) declared: stemmata_model::Declared,
+    pub(crate) tokenizer: Option<stemmata_model::Tokenizer>,
+    pub(crate) hazards: Vec<Hazard>,
 }
 
 impl<'a> Assembly<'a> {
-    fn new(options: &'a OpenOptions) -> Assembly<'a> {
+    fn new(options: &'a OpenOptions<'a>) -> Assembly<'a> {
         Assembly {
             options,
             container: None,
             files: Vec::new(),
+            read: Vec::new(),
             names: Vec::new(),
             tensors: BTreeMap::new(),
             parsed: None,
@@ -180,16 +167,19 @@ impl<'a> Assembly<'a> {
     }
 
     fn add(&mut self, path: PathBuf, name: String) -> Result<(), SourceError> {
+        if self.options.stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
+            return Err(SourceError::Interrupted);
+        }
         let file = FileBytes::open(&path, self.options.backend)?;
         let shown = printable(&name);
         let index = self.files.len() as u32;
-        let mut parsed = parse(&file, &shown, index, &self.options.limits)?;
+        let mut parsed = parse(&file, &name, index, &self.options.limits)?;
         self.check_extension(&file, &shown)?;
         for tensor in std::mem::take(&mut parsed.tensors) {
             if let Some(other) = self.tensors.get(&tensor.name) {
                 return Err(SourceError::TensorTwice {
                     tensor: printable(&tensor.name),
-                    first: self.names[other.storage.file as usize].clone(),
+                    first: printable(&self.names[other.storage.file as usize]),
                     second: shown,
                 });
             }
@@ -203,8 +193,9 @@ impl<'a> Assembly<'a> {
             self.tokenizer = parsed.tokenizer.take();
             self.parsed = Some(parsed);
         }
+        self.read.push(file.id());
         self.files.push(file);
-        self.names.push(shown);
+        self.names.push(name);
         Ok(())
     }
 
@@ -242,8 +233,8 @@ impl<'a> Assembly<'a> {
                     tensor,
                     format!("the shard map places it in `{}`, where it is not", printable(file)),
                 ),
-                Some(found) if self.names[found.storage.file as usize] != printable(file) => {
-                    let actual = &self.names[found.storage.file as usize];
+                Some(found) if self.names[found.storage.file as usize] != *file => {
+                    let actual = printable(&self.names[found.storage.file as usize]);
                     warn(
                         "misplaced-tensor",
                         tensor,
@@ -260,39 +251,6 @@ impl<'a> Assembly<'a> {
                 "it is in a shard but not in the shard map; loaders differ on it".to_owned(),
             );
         }
-    }
-
-    fn side_files(&mut self, directory: &Directory) -> Result<(), SourceError> {
-        if let Some(bytes) = read_side(directory, "config.json", CONFIG_BYTES)? {
-            let (config, hazards) = parse_config(&bytes, "config.json")?;
-            self.hazards.extend(hazards);
-            if self.config.entries.is_empty() {
-                self.config = config;
-            }
-        }
-        if self.tokenizer.is_none()
-            && let Some(bytes) = read_side(directory, "tokenizer.json", TOKENIZER_BYTES)?
-        {
-            match parse_tokenizer(&bytes, "tokenizer.json") {
-                Ok(tokenizer) => self.tokenizer = Some(tokenizer),
-                Err(error) => self.hazards.push(Hazard {
-                    code: "tokenizer-unreadable",
-                    level: Level::Note,
-                    subject: "tokenizer.json".to_owned(),
-                    message: error.to_string(),
-                }),
-            }
-        }
-        if let Some(bytes) = read_side(directory, "README.md", CARD_BYTES)? {
-            let card = parse_card(&bytes);
-            if self.declared.base_model.is_empty() {
-                self.declared.base_model = card.base_model;
-                self.declared.base_model_relation = card.base_model_relation;
-            }
-            self.declared.license = self.declared.license.take().or(card.license);
-            self.declared.name = self.declared.name.take().or(card.name);
-        }
-        Ok(())
     }
 
     fn finish(mut self) -> Opened {
@@ -312,8 +270,8 @@ impl<'a> Assembly<'a> {
             declared: self.declared,
             tokenizer: self.tokenizer,
         };
-        let weights =
-            CheckpointWeights { tensors, files: self.files, names: self.names, read: Default::default() };
-        Opened { checkpoint, weights, hazards: self.hazards }
+        let names = self.names.iter().map(|name| printable(name)).collect();
+        let weights = CheckpointWeights { tensors, files: self.files, names, read: Default::default() };
+        Opened { checkpoint, weights, hazards: self.hazards, read: self.read }
     }
 }

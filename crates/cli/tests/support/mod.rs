@@ -1,7 +1,6 @@
 //! Runs the binary on the fixtures, and rewrites checkpoints the way other tools would.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
 
-use assert_cmd::Command;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,6 +8,24 @@ use std::path::{Path, PathBuf};
 /// The folder of fixture models.
 pub fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/models")
+}
+
+/// `stemmata` in the folder of fixture models, for tests that need more of it than its output.
+pub fn stemmata(arguments: &[&str]) -> std::process::Command {
+    let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("stemmata"));
+    command.current_dir(fixtures()).args(arguments).env("LC_ALL", "C.UTF-8");
+    command
+}
+
+/// Copies the fixture `name` to a folder of that name under `folder`.
+pub fn copy(name: &str, folder: &Path) -> PathBuf {
+    let copied = folder.join(name);
+    std::fs::create_dir(&copied).unwrap();
+    for entry in std::fs::read_dir(fixtures().join(name)).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, copied.join(path.file_name().unwrap())).unwrap();
+    }
+    copied
 }
 
 /// What one run gave.
@@ -20,9 +37,7 @@ pub struct Run {
 
 /// Runs `stemmata` in the folder of fixture models.
 pub fn run(arguments: &[&str]) -> Run {
-    let mut command = Command::cargo_bin("stemmata").expect("the binary is built with the tests");
-    let output =
-        command.current_dir(fixtures()).args(arguments).env("LC_ALL", "C.UTF-8").output().expect("it starts");
+    let output = stemmata(arguments).output().expect("it starts");
     Run {
         code: output.status.code().expect("it is not ended by a signal"),
         stdout: String::from_utf8(output.stdout).expect("results are UTF-8"),

@@ -35,6 +35,7 @@ pub(super) fn lines(difference: &Difference, stat_only: bool, pen: &Pen) -> Vec<
     }
     lines.push(String::new());
     lines.extend(totals(difference, pen));
+    lines.extend(shared::findings(&difference.findings, pen));
     lines
 }
 

@@ -107,13 +107,7 @@ impl Table {
     fn stacked(&self, pen: &Pen) -> Vec<String> {
         let mut lines = Vec::new();
         for row in &self.rows {
-            let heading: Vec<String> = row
-                .iter()
-                .take(2)
-                .filter(|c| !c.text.is_empty())
-                .map(|c| pen.paint(&c.text, c.paint))
-                .collect();
-            lines.push(heading.join(" "));
+            lines.extend(heading(&row[0], row.get(1), pen));
             let pairs: Vec<String> = row
                 .iter()
                 .zip(&self.columns)
@@ -121,19 +115,45 @@ impl Table {
                 .filter(|(cell, _)| !cell.text.is_empty())
                 .map(|(cell, (name, _))| format!("{name} {}", cell.text).trim().to_owned())
                 .collect();
+            let wrapped = |text: &str| {
+                let lines = wrap(text, pen.width().saturating_sub(4));
+                lines.into_iter().map(|line| format!("    {line}"))
+            };
             let mut line = String::new();
             for pair in pairs {
                 // A pair stays whole where it fits a line at all.
                 if !line.is_empty() && width(&line) + 2 + width(&pair) > pen.width().saturating_sub(5) {
-                    lines.push(format!("    {line};"));
+                    lines.extend(wrapped(&format!("{line};")));
                     line.clear();
                 }
                 line = if line.is_empty() { pair } else { format!("{line}; {pair}") };
             }
-            lines.extend(wrap(&line, pen.width().saturating_sub(4)).iter().map(|l| format!("    {l}")));
+            lines.extend(wrapped(&line));
         }
         lines
     }
+}
+
+/// A short first cell, such as a symbol, with the second one hanging beside it; below it where the first is long.
+fn heading(first: &Cell, second: Option<&Cell>, pen: &Pen) -> Vec<String> {
+    let painted = |cell: &Cell, limit| -> Vec<String> {
+        let lines = wrap(&cell.text, limit);
+        lines.iter().map(|line| pen.paint(line, cell.paint)).collect()
+    };
+    let second = second.filter(|cell| !cell.text.is_empty());
+    let taken = width(&first.text);
+    if taken > pen.width() / 2 {
+        let mut lines = painted(first, pen.width());
+        let below = second.map_or_else(Vec::new, |cell| painted(cell, pen.width().saturating_sub(4)));
+        lines.extend(below.iter().map(|line| format!("    {line}")));
+        return lines;
+    }
+    let mark = pen.paint(&first.text, first.paint);
+    let Some(second) = second else { return vec![mark] };
+    let gap = usize::from(taken > 0);
+    let beside = painted(second, pen.width().saturating_sub(taken + gap));
+    let lead = |i| if i == 0 { mark.clone() } else { " ".repeat(taken) };
+    beside.iter().enumerate().map(|(i, line)| format!("{}{}{line}", lead(i), " ".repeat(gap))).collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The wire format of a diff.
 
-use super::comparison::{Input, Io, Tool};
-use super::{SCHEMA_VERSION, finite};
+use super::comparison::{Input, Io, Remark, Tool};
+use super::{SCHEMA_VERSION, convert, finite};
 use crate::Context;
 use crate::text::clean;
 use serde::Serialize;
@@ -22,6 +22,8 @@ pub struct Difference {
     pub totals: Totals,
     /// One per logical tensor.
     pub tensors: Vec<Row>,
+    /// Remarks on the reading.
+    pub findings: Vec<Remark>,
     /// Cost.
     pub io: Io,
 }
@@ -82,6 +84,7 @@ impl Difference {
             inputs: vec![Input::new("candidate", &d.candidate), Input::new("reference", &d.reference)],
             totals: totals(&d.rows),
             tensors: d.rows.iter().map(row).collect(),
+            findings: convert::remarks(&d.findings),
             io: Io::new(d.bytes_read, context),
         }
     }

@@ -89,6 +89,13 @@ pub fn differing() -> Difference {
             row(Status::Added, "", "extra.weight", "", None),
             row(Status::Removed, "language-model/head", "", "lm_head.weight", None),
         ],
+        findings: vec![Finding {
+            code: "file-changed",
+            level: Level::Warning,
+            side: "reference",
+            subject: "model-00001-of-00002.safetensors".to_owned(),
+            message: "size or modification time changed while it was read".to_owned(),
+        }],
         bytes_read: 671_088_640,
     }
 }

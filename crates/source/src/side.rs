@@ -1,0 +1,82 @@
+//! Files beside the weights: configuration, tokenizer, card.
+//!
+//! What is wrong with one of them is a hazard and no error: the weights are there without it.
+
+use crate::directory::Directory;
+use crate::open::Assembly;
+use std::fmt::Display;
+use stemmata_formats::{parse_card, parse_config, parse_tokenizer};
+use stemmata_model::{Hazard, Level};
+
+/// One kind of side file.
+struct Side {
+    name: &'static str,
+    /// Bytes, at most.
+    limit: u64,
+    /// What is raised when it cannot be read.
+    code: &'static str,
+    level: Level,
+}
+
+const CONFIG: Side =
+    Side { name: "config.json", limit: 16 << 20, code: "config-unreadable", level: Level::Warning };
+const TOKENIZER: Side =
+    Side { name: "tokenizer.json", limit: 64 << 20, code: "tokenizer-unreadable", level: Level::Note };
+const CARD: Side = Side { name: "README.md", limit: 4 << 20, code: "card-unreadable", level: Level::Warning };
+
+impl Assembly<'_> {
+    /// Reads what lies in `directory` beside the weights. What the weight files say of themselves comes first.
+    pub(crate) fn side_files(&mut self, directory: &Directory) {
+        if let Some(bytes) = self.side_bytes(directory, &CONFIG) {
+            match parse_config(&bytes, CONFIG.name) {
+                Ok((config, hazards)) => {
+                    self.hazards.extend(hazards);
+                    if self.config.entries.is_empty() {
+                        self.config = config;
+                    }
+                }
+                Err(error) => self.unreadable(&CONFIG, error),
+            }
+        }
+        if self.tokenizer.is_none()
+            && let Some(bytes) = self.side_bytes(directory, &TOKENIZER)
+        {
+            match parse_tokenizer(&bytes, TOKENIZER.name) {
+                Ok(tokenizer) => self.tokenizer = Some(tokenizer),
+                Err(error) => self.unreadable(&TOKENIZER, error),
+            }
+        }
+        if let Some(bytes) = self.side_bytes(directory, &CARD) {
+            if let Err(error) = std::str::from_utf8(&bytes) {
+                let at = error.valid_up_to();
+                self.unreadable(&CARD, format_args!("byte {at} is not UTF-8; what is text was read"));
+            }
+            let card = parse_card(&bytes);
+            if self.declared.base_model.is_empty() {
+                self.declared.base_model = card.base_model;
+                self.declared.base_model_relation = card.base_model_relation;
+            }
+            self.declared.license = self.declared.license.take().or(card.license);
+            self.declared.name = self.declared.name.take().or(card.name);
+        }
+    }
+
+    /// The bytes of a side file; nothing when it is absent or cannot be read.
+    fn side_bytes(&mut self, directory: &Directory, side: &Side) -> Option<Vec<u8>> {
+        match directory.read(side.name, side.limit) {
+            Ok(found) => found.map(|(bytes, id)| {
+                self.read.push(id);
+                bytes
+            }),
+            Err(error) => {
+                self.unreadable(side, error);
+                None
+            }
+        }
+    }
+
+    fn unreadable(&mut self, side: &Side, why: impl Display) {
+        let (code, level) = (side.code, side.level);
+        self.hazards.push(Hazard { code, level, subject: side.name.to_owned(), message: why.to_string() });
+    }
+}
