@@ -90,6 +90,7 @@ fn one(zoo: &Path, a: &str, b: &str) -> Result<Pair, String> {
         stop: &stop,
         digests: false,
         rule: DecisionRule::default(),
+        search: stemmata_audit::SearchMode::Auto,
         params: SketchParams::default(),
         output: None,
     };

@@ -9,6 +9,7 @@ mod fixed;
 mod kernel;
 mod measurement;
 mod plan;
+mod search;
 mod sketches;
 mod stream;
 mod units;
@@ -21,5 +22,6 @@ pub use measurement::{
     Unmatched,
 };
 pub use plan::{PairPlan, Plan, plan};
+pub use search::{Hypothesis, LayerMatch, Search, SearchPlan, search_plan};
 pub use sketches::measure_sketches;
 pub use stream::{Options, Progress, measure};

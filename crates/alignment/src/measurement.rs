@@ -1,5 +1,6 @@
 //! What a comparison of two models measures: small values, no weights. A verdict can be re-derived from these alone.
 
+use crate::LayerMatch;
 use stemmata_architecture::{ChannelAxis, Component, Role, Term};
 use stemmata_fingerprint::SelfCheck;
 
@@ -171,6 +172,10 @@ pub struct Measurement {
     pub fixed_points: Vec<FixedPoints>,
     /// Each model by itself, in key order.
     pub checks: Vec<SymmetryCheck>,
+    /// Units looked for wherever they are, by layer and hypothesis; empty when nothing was searched.
+    pub searched: Vec<LayerMatch>,
+    /// Most tests that such a search can add, made or not: they are counted in the correction.
+    pub search_tests: usize,
     /// In the candidate only.
     pub candidate_only: Vec<Unmatched>,
     /// In the reference only.

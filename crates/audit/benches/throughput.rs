@@ -96,6 +96,7 @@ fn run(paths: &[PathBuf; 2], backend: Backend) {
         stop: &stop,
         digests: false,
         rule: DecisionRule::default(),
+        search: stemmata_audit::SearchMode::Auto,
         params: SketchParams::default(),
         output: None,
     };

@@ -1,8 +1,9 @@
 //! `compare`: where does the candidate come from?
 
 use crate::input::Whole;
-use crate::{AuditError, Finding, InputFacts, Settings, Subject, Watch, measuring, sketching};
-use stemmata_alignment::{Measurement, measure_sketches, plan};
+use crate::{AuditError, Finding, InputFacts, SearchMode, Settings, Subject, Watch};
+use crate::{measuring, searching, sketching};
+use stemmata_alignment::{Measurement, measure_sketches, plan, search_plan};
 use stemmata_architecture::{ChannelAxis, Component, Term};
 use stemmata_evidence::{Evidence, Judgement, Kind, NotTested, Scope, StorageFacts, TestKind, judge};
 use stemmata_fingerprint::{Sketch, comparable};
@@ -41,17 +42,24 @@ pub fn compare(
             findings.extend(whole.findings(side));
         }
     }
-    let (measurement, storage) = match (&candidate, &reference) {
+    let (measurement, mut judgement) = match (&candidate, &reference) {
         (Subject::Checkpoint(c), Subject::Checkpoint(r)) => {
-            (measuring::of(&plan(&c.anatomy, &r.anatomy), c, r, settings, watch)?, storage_facts(c, r))
+            let mut measurement = measuring::of(&plan(&c.anatomy, &r.anatomy), c, r, settings, watch)?;
+            let searchable = search_plan(&c.anatomy, &r.anatomy);
+            measurement.search_tests =
+                if settings.search == SearchMode::Never { 0 } else { searchable.tests };
+            let storage = storage_facts(c, r);
+            let judgement = searching::run((c, r), &searchable, &mut measurement, &storage, settings, watch)?;
+            (measurement, judgement)
         }
         _ => {
             let (c, r) = (sketch_of(&candidate, settings, watch)?, sketch_of(&reference, settings, watch)?);
             comparable(&c, &r).map_err(|parameter| AuditError::NotComparable { parameter })?;
-            (measure_sketches(&c, &r), StorageFacts::default())
+            let measurement = measure_sketches(&c, &r);
+            let judgement = judge(&measurement, &StorageFacts::default(), &settings.rule);
+            (measurement, judgement)
         }
     };
-    let mut judgement = judge(&measurement, &storage, &settings.rule);
     for (side, subject) in [("candidate", &candidate), ("reference", &reference)] {
         if let Subject::Checkpoint(whole) = subject {
             admit_unmapped(side, whole, &mut judgement);
@@ -163,6 +171,9 @@ fn of_result(
         let message = "neither model has the symmetry of this test, so it was not made".to_owned();
         add("symmetry-broken", Level::Warning, "", symmetry.to_string(), message);
     }
+    if let Some(how) = laundering(judgement) {
+        add("moved-units", Level::Warning, "candidate", String::new(), how);
+    }
     for component in outside_only(judgement) {
         let message = "dependence was found in embeddings or heads, and in no layer".to_owned();
         add("outside-layers-only", Level::Warning, "", component.name().to_owned(), message);
@@ -195,4 +206,10 @@ fn outside_only(judgement: &Judgement) -> Vec<Component> {
                 && !judgement.evidence.iter().filter(inside).any(|e| e.scope == Scope::Component(component))
         })
         .collect()
+}
+
+/// Says how units were moved, where a search found them.
+fn laundering(judgement: &Judgement) -> Option<String> {
+    let moved = matches!(judgement.verdict.relation, Some("relabelled" | "rotated" | "rescaled"));
+    judgement.verdict.cue.clone().filter(|_| moved)
 }

@@ -40,6 +40,10 @@ const EXPLANATIONS: &[(&str, &str)] = &[
         "By itself, each of the two models depends on a fixed pattern along these channels (weights of one sign, a common shift, a block close to the identity). A test that rests on the symmetry has no null there and was not made.",
     ),
     (
+        "moved-units",
+        "Weights that differ at equal indices agree once hidden units are matched wherever they are. Relabelling units, rotating the residual stream and rescaling pairs of weights leave the function of a model unchanged; training does none of them to a finished model, and file conversion only the labels. Why it was done the weights do not say.",
+    ),
+    (
         "outside-layers-only",
         "Only embeddings or heads depend on the reference; no layer does. A reused embedding does that, and so do token rows with a common default. It does not show that the layers were taken over.",
     ),

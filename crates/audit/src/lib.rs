@@ -11,6 +11,7 @@ mod finding;
 mod input;
 mod inspect;
 mod measuring;
+mod searching;
 mod sketching;
 
 pub use compare::{Comparison, compare};
@@ -19,13 +20,14 @@ pub use error::AuditError;
 pub use finding::{Finding, explanation};
 pub use input::{InputFacts, Subject};
 pub use inspect::{ComponentFacts, Inspection, TensorRow, inspect};
+pub use searching::SearchMode;
 pub use sketching::{Sketched, sketch};
 
 pub use stemmata_alignment::{Moments, PairKey};
 pub use stemmata_architecture::{Component, Norm};
 pub use stemmata_evidence::{
     Change, ComponentVerdict, DecisionRule, Direction, Evidence, Judgement, Kind, LayerEffect, Noise,
-    NotTested, Power, Scope, TestKind, Verdict,
+    NotTested, Power, Scope, TestKind, Tier, Verdict,
 };
 pub use stemmata_fingerprint::SketchParams;
 pub use stemmata_model::{Level, ModelRef, ReferenceError, printable};
@@ -47,6 +49,8 @@ pub struct Settings<'a> {
     pub digests: bool,
     /// How to decide.
     pub rule: DecisionRule,
+    /// When to look for units that were moved.
+    pub search: SearchMode,
     /// What fixes a sketch.
     pub params: SketchParams,
     /// Where the caller will write the result; refused when it is a file that the result is made from.

@@ -102,6 +102,9 @@ pub(crate) enum Verb {
         /// Family-wise level of the whole comparison.
         #[arg(long, value_name = "P", default_value_t = 1e-3, value_parser = level)]
         alpha: f64,
+        /// When to look for hidden units that were relabelled, rotated or rescaled.
+        #[arg(long, value_enum, value_name = "WHEN", default_value_t = Search::Auto)]
+        search: Search,
         /// Exit with 1 when dependence was found.
         #[arg(long)]
         exit_code: bool,
@@ -154,6 +157,17 @@ pub(crate) enum FormatName {
     Tsv,
     Json,
     Html,
+}
+
+/// When to look for hidden units that were moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Search {
+    /// When some layer shows nothing at equal indices: a few layers first, all if something is found there.
+    Auto,
+    /// In all layers, whatever was found.
+    Always,
+    /// Not at all.
+    Never,
 }
 
 /// When to colour.

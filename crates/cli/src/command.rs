@@ -1,6 +1,6 @@
 //! The command that gives a result again: what was asked, without where and how to show it or how fast to run.
 
-use crate::arguments::{Arguments, Verb};
+use crate::arguments::{Arguments, Search, Verb};
 use stemmata_audit::DecisionRule;
 
 /// Written from what was understood, not from what was typed, so that every spelling gives the same words.
@@ -12,8 +12,10 @@ pub(crate) fn line(arguments: &Arguments) -> String {
         }
     };
     let (verb, operands) = match &arguments.verb {
-        Verb::Compare { candidate, reference, alpha, exit_code } => {
+        Verb::Compare { candidate, reference, alpha, search, exit_code } => {
             option(*alpha != DecisionRule::default().alpha, format!("--alpha={alpha:?}"));
+            option(*search == Search::Always, "--search=always".to_owned());
+            option(*search == Search::Never, "--search=never".to_owned());
             option(*exit_code, "--exit-code".to_owned());
             ("compare", vec![candidate.clone(), reference.clone()])
         }

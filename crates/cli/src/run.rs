@@ -1,6 +1,6 @@
 //! Carries out what was asked.
 
-use crate::arguments::{Arguments, Common, FormatName, Verb};
+use crate::arguments::{Arguments, Common, FormatName, Search, Verb};
 use crate::command;
 use crate::output;
 use crate::progress::Progress;
@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
-use stemmata_audit::{AuditError, Backend, DecisionRule, Kind, Settings, SketchParams};
+use stemmata_audit::{AuditError, Backend, DecisionRule, Kind, SearchMode, Settings, SketchParams};
 use stemmata_report::{Context, Format, Timing};
 
 /// Done.
@@ -39,6 +39,7 @@ pub(crate) fn run(arguments: &Arguments) -> u8 {
         stop: &stop,
         digests: common.digests,
         rule: DecisionRule::default(),
+        search: SearchMode::default(),
         params: SketchParams::default(),
         output: common.output.as_deref().filter(|path| *path != Path::new("-")),
     };
@@ -61,8 +62,13 @@ fn carry_out(
     let style = output::style(common);
     let context = || context(arguments, started);
     match &arguments.verb {
-        Verb::Compare { candidate, reference, alpha, exit_code } => {
+        Verb::Compare { candidate, reference, alpha, search, exit_code } => {
             settings.rule.alpha = *alpha;
+            settings.search = match search {
+                Search::Auto => SearchMode::Auto,
+                Search::Always => SearchMode::Always,
+                Search::Never => SearchMode::Never,
+            };
             let watch = &mut |event| progress.show(event);
             let result = stemmata_audit::compare(candidate, reference, &settings, watch)?;
             progress.finish();

@@ -16,6 +16,7 @@ fn settings(stop: &AtomicBool) -> Settings<'_> {
         stop,
         digests: true,
         rule: DecisionRule::default(),
+        search: stemmata_audit::SearchMode::Auto,
         params: SketchParams::default(),
         output: None,
     }

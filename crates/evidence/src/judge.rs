@@ -2,14 +2,14 @@
 
 use crate::change::{self, noise, total};
 use crate::direction::{self, Reading, StorageFacts};
-use crate::symmetry;
 use crate::tests_of_dependence as dependence;
 use crate::{
     BrokenSymmetry, ComponentVerdict, DecisionRule, Direction, Evidence, Judgement, Kind, LayerEffect,
-    NotTested, Power, Scope, TestKind, Verdict,
+    NotTested, Power, Scope, TestKind, Tier, Verdict,
 };
+use crate::{search, symmetry};
 use std::collections::BTreeMap;
-use stemmata_alignment::{ChannelGroup, Measurement, PairMeasurement};
+use stemmata_alignment::{ChannelGroup, Hypothesis, Measurement, PairMeasurement};
 use stemmata_architecture::Component;
 use stemmata_stats::{Interval, bonferroni};
 
@@ -21,7 +21,8 @@ pub fn judge(measurement: &Measurement, storage: &StorageFacts, rule: &DecisionR
     let broken = symmetry::broken(measurement);
     let measurement: &Measurement = &symmetry::without(measurement, &broken);
     let mut evidence = dependence::run(measurement, rule);
-    let family = evidence.len();
+    let family = dependence::family(evidence.len(), measurement);
+    evidence.extend(search::run(&measurement.searched));
     let threshold = rule.alpha.log10() - (family.max(1) as f64).log10();
     let rejected = |e: &Evidence| e.p.is_some_and(|p| p.log10() <= threshold);
     let layers = layers(&evidence, measurement, &rejected);
@@ -45,6 +46,8 @@ pub fn judge(measurement: &Measurement, storage: &StorageFacts, rule: &DecisionR
         .iter()
         .copied()
         .filter(|p| components.iter().any(|c| c.component == p.key.component && c.kind.is_dependence()))
+        // Where units are found elsewhere only, differences at equal indices say nothing.
+        .filter(|p| tested.found_in_place(p.key.component) || p.identical)
         .collect();
     let reading = match (dependent, change::change(&total(inherited.iter().copied()))) {
         // A relation is that of the models, not of the few tensors that could be read.
@@ -53,6 +56,13 @@ pub fn judge(measurement: &Measurement, storage: &StorageFacts, rule: &DecisionR
             direction::read(&inherited, &change, noise.as_ref(), storage)
         }
         _ => Reading { direction: Direction::Unknown, relation: None, cue: None, evidence: None },
+    };
+    let moved = search::describe(&measurement.searched, &evidence, &rejected);
+    let rejecting = |e: &&Evidence| rejected(e);
+    let tier = match evidence.iter().filter(rejecting).any(|e| !matches!(e.test, TestKind::UnitAgreement(_)))
+    {
+        false if dependent && !identical => Tier::Effect,
+        _ => Tier::Exact,
     };
     let log10_ps: Vec<f64> = evidence.iter().filter_map(|e| e.p.map(|p| p.log10())).collect();
     let power = power(&evidence, &components, rule);
@@ -66,9 +76,10 @@ pub fn judge(measurement: &Measurement, storage: &StorageFacts, rule: &DecisionR
     };
     let verdict = Verdict {
         kind,
-        relation: reading.relation,
+        tier,
+        relation: reading.relation.or(moved.as_ref().map(|m| m.relation)),
         direction: reading.direction,
-        cue: reading.cue,
+        cue: reading.cue.or(moved.map(|m| m.cue)),
         log10_p: bonferroni(&log10_ps, family),
         tests: family,
         alpha: rule.alpha,
@@ -108,6 +119,16 @@ struct Tested<'a> {
     family: usize,
 }
 
+impl Tested<'_> {
+    /// Whether a test at equal indices rejects in a component.
+    fn found_in_place(&self, component: Component) -> bool {
+        self.evidence.iter().any(|e| {
+            let here = matches!(e.scope, Scope::Component(c) | Scope::Layer(c, _) if c == component);
+            here && !e.test.is_search() && (self.rejected)(e)
+        })
+    }
+}
+
 fn judge_component(
     component: Component,
     tested: &Tested<'_>,
@@ -129,10 +150,11 @@ fn judge_component(
     let tests: Vec<&Evidence> = evidence.iter().filter(of_component).collect();
     let log10_ps: Vec<f64> = tests.iter().filter_map(|e| e.p.map(|p| p.log10())).collect();
     let found = tests.iter().any(|e| rejected(e));
+    let in_place = tested.found_in_place(component);
     let comparable = same_shape(&pairs);
     let sums = total(comparable.iter().copied());
-    let change = change::change(&sums);
-    let noise = if found { noise(&comparable, storage.significand_bits) } else { None };
+    let change = change::change(&sums).filter(|_| in_place || !found);
+    let noise = if found && in_place { noise(&comparable, storage.significand_bits) } else { None };
     let whole = |e: &&&Evidence| e.scope == Scope::Component(component);
     let detectable = tests.iter().filter(whole).filter_map(|e| e.detectable).reduce(f64::min);
     let kind = match () {
@@ -237,7 +259,9 @@ fn layers(
         .into_iter()
         .map(|((component, layer), of_layer)| {
             let log10_ps: Vec<f64> = of_layer.iter().filter_map(|e| e.p.map(|p| p.log10())).collect();
-            let effect = effect(groups.get(&(component, layer)).into_iter().flatten().copied());
+            let in_place = effect(groups.get(&(component, layer)).into_iter().flatten().copied());
+            let elsewhere = search::effect(&of_layer, rejected);
+            let effect = elsewhere.filter(|e| in_place.is_none_or(|own| own.0 < e.0)).or(in_place);
             LayerEffect {
                 component,
                 candidate_layer: layer,
@@ -346,18 +370,34 @@ fn identity(measurement: &Measurement) -> Vec<Evidence> {
 }
 
 fn not_tested(measurement: &Measurement, broken: &[BrokenSymmetry]) -> Vec<NotTested> {
-    let mut list = vec![
-        ("relabelled units, heads or residual channels", "only the identity alignment was tested"),
-        ("rotated residual stream, folded gains, rescaled pairs", "only the identity alignment was tested"),
+    let at_equal_indices = "only equal indices were tested";
+    let mut list = Vec::new();
+    if measurement.searched.is_empty() {
+        list.push(("relabelled units, heads or residual channels", at_equal_indices));
+        list.push(("rotated residual stream, folded gains, rescaled pairs", at_equal_indices));
+    } else {
+        list.push((
+            "relabelled heads, rescaled queries, keys and values",
+            "feed-forward units were looked for, heads were not",
+        ));
+        if !measurement.searched.iter().any(|m| matches!(m.hypothesis, Hypothesis::ByTokens { .. })) {
+            list.push((
+                "rotated residual stream",
+                "the models have no token embeddings in common that would tell the rotation",
+            ));
+        }
+    }
+    list.extend([
         (
             "dropped, repeated or reordered layers; pruned width",
             "layers were compared with the layer of the same number",
         ),
         ("distillation and other inheritance of behaviour", "weights cannot show it"),
-    ]
-    .into_iter()
-    .map(|(what, reason)| NotTested { what: what.to_owned(), reason: reason.to_owned() })
-    .collect::<Vec<_>>();
+    ]);
+    let mut list = list
+        .into_iter()
+        .map(|(what, reason)| NotTested { what: what.to_owned(), reason: reason.to_owned() })
+        .collect::<Vec<_>>();
     list.extend(
         broken.iter().map(|symmetry| NotTested {
             what: symmetry.to_string(),

@@ -7,6 +7,7 @@
 mod change;
 mod direction;
 mod judge;
+mod search;
 mod symmetry;
 mod tests_of_dependence;
 mod verdict;
@@ -14,8 +15,9 @@ mod verdict;
 pub use change::{Change, Noise};
 pub use direction::StorageFacts;
 pub use judge::judge;
+pub use search::{Basis, search_found, wants_search};
 pub use symmetry::BrokenSymmetry;
 pub use verdict::{
     ComponentVerdict, DecisionRule, Direction, Evidence, Judgement, Kind, LayerEffect, NotTested, Power,
-    Scope, TestKind, Verdict,
+    Scope, TestKind, Tier, Verdict,
 };

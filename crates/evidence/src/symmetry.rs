@@ -61,6 +61,12 @@ pub(crate) fn without<'a>(measurement: &'a Measurement, broken: &[BrokenSymmetry
     }
     let mut kept = measurement.clone();
     kept.groups.retain(|g| !broken.contains(&BrokenSymmetry::Signs(g.component, g.axis)));
+    for found in &mut kept.searched {
+        if broken.contains(&BrokenSymmetry::Signs(found.component, ChannelAxis::Hidden)) {
+            found.channels.clear();
+        }
+    }
+    kept.searched.retain(|found| !broken.contains(&BrokenSymmetry::Labels(found.component)));
     kept.fixed_points.retain(|f| !broken.contains(&BrokenSymmetry::Labels(f.component)));
     Cow::Owned(kept)
 }

@@ -16,7 +16,13 @@ pub(crate) const LABEL_NULL: &str = "the two models grew from independent random
      units are a uniformly random permutation of one another, if at least one of them was trained by a recipe that treats all \
      units alike";
 
-/// All tests: components first, then layers, each in a fixed order.
+/// Size of the one family: the tests at equal indices and all that a search could add, whether it was made or not. Known before
+/// any weight is read.
+pub(crate) fn family(at_equal_indices: usize, measurement: &Measurement) -> usize {
+    at_equal_indices + measurement.search_tests
+}
+
+/// All tests at equal indices: components first, then layers, each in a fixed order.
 pub(crate) fn run(measurement: &Measurement, rule: &DecisionRule) -> Vec<Evidence> {
     let mut tests: Vec<(Evidence, Option<Reach>)> = Vec::new();
     for component in Component::ALL {
@@ -45,7 +51,7 @@ pub(crate) fn run(measurement: &Measurement, rule: &DecisionRule) -> Vec<Evidenc
         tests.push((fixed_test(scope, points.fixed, points.units, fixed_points(points.fixed)), None));
     }
     // Power needs the size of the family, which is known only now.
-    let level = rule.alpha.log10() - (tests.len().max(1) as f64).log10();
+    let level = rule.alpha.log10() - (family(tests.len(), measurement).max(1) as f64).log10();
     tests
         .into_iter()
         .map(|(test, reach)| {

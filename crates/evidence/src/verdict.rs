@@ -1,5 +1,6 @@
 //! The words of a judgement.
 
+use crate::search::Basis;
 use crate::{BrokenSymmetry, Change, Noise};
 use stemmata_architecture::{ChannelAxis, Component};
 use stemmata_stats::{Interval, PValue};
@@ -66,6 +67,10 @@ pub enum TestKind {
     SignFlip(ChannelAxis),
     /// METHODS S2: nearest neighbours that carry the same label.
     FixedPoints,
+    /// METHODS S3: signs of hidden units that were matched by their gates.
+    MatchThenSign(Basis),
+    /// METHODS S4: units for which gate, up and down pick the same partner. An effect size under an assumption.
+    UnitAgreement(Basis),
     /// METHODS S6: equal values. Context only: no calibrated null.
     ExactIdentity,
     /// Which side of a noisy pair the noise was added to.
@@ -73,6 +78,11 @@ pub enum TestKind {
 }
 
 impl TestKind {
+    /// Whether the test looks for units wherever they are, instead of at equal indices.
+    pub fn is_search(self) -> bool {
+        matches!(self, TestKind::MatchThenSign(_) | TestKind::UnitAgreement(_))
+    }
+
     /// Name as reported in JSON.
     pub fn name(self) -> &'static str {
         match self {
@@ -80,6 +90,10 @@ impl TestKind {
             TestKind::SignFlip(ChannelAxis::Value) => "sign-flip/value",
             TestKind::SignFlip(ChannelAxis::Residual) => "sign-flip/residual",
             TestKind::FixedPoints => "fixed-points",
+            TestKind::MatchThenSign(Basis::AsStored) => "match-then-sign/as-stored",
+            TestKind::MatchThenSign(Basis::ByTokens) => "match-then-sign/by-tokens",
+            TestKind::UnitAgreement(Basis::AsStored) => "unit-agreement/as-stored",
+            TestKind::UnitAgreement(Basis::ByTokens) => "unit-agreement/by-tokens",
             TestKind::ExactIdentity => "exact-identity",
             TestKind::NoiseOrder => "noise-order",
         }
@@ -149,12 +163,34 @@ pub struct Power {
     pub smallest_share_one_layer: Option<f64>,
 }
 
+/// What a finding of dependence rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Tier {
+    /// A test that is exact under its null.
+    Exact,
+    /// Effect sizes under a stated assumption, and no exact test.
+    Effect,
+}
+
+impl Tier {
+    /// Name as reported in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Tier::Exact => "exact",
+            Tier::Effect => "effect",
+        }
+    }
+}
+
 /// The decision.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
     /// What may be said.
     pub kind: Kind,
-    /// How the two are related, where a cue says so: `copy`, `noised-copy`, `cast`, `quantized`, `scaled`.
+    /// What a finding of dependence rests on.
+    pub tier: Tier,
+    /// How the two are related, where a cue says so: `copy`, `noised-copy`, `cast`, `quantized`, `scaled`, `relabelled`,
+    /// `rotated`, `rescaled`.
     pub relation: Option<&'static str>,
     /// Which came first.
     pub direction: Direction,

@@ -31,6 +31,11 @@ pub(crate) fn sentence(verdict: &Verdict) -> String {
             "the weights are not independent, and a cue says that the candidate came from the reference"
                 .to_owned()
         }
+        ("related", _) if verdict.tier == "effect" => {
+            "the units of one model are found in the other: an effect size under a stated assumption, no exact \
+             test; which came first, or whether both have a common ancestor, is open"
+                .to_owned()
+        }
         ("related", _) => {
             "the weights are not independent; which came first, or whether both have a common ancestor, \
                            is open"
@@ -118,6 +123,7 @@ pub(crate) fn statistic(evidence: &Evidence) -> String {
     };
     match evidence.test {
         "fixed-points" => count("K"),
+        test if test.starts_with("unit-agreement") => count("A"),
         "exact-identity" => count("E"),
         "noise-order" => format!("z = {}", maybe(evidence.statistic)),
         _ => format!("T = {}", maybe(evidence.statistic)),

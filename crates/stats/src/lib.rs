@@ -4,6 +4,7 @@
 //! Must not know: models, tensors, files. Does no I/O, reads no clock; randomness only from a passed seed.
 #![forbid(unsafe_code)]
 
+mod binomial;
 mod correction;
 mod fixed_points;
 mod gaussian;
@@ -14,6 +15,7 @@ mod random;
 mod sign_flip;
 mod sum;
 
+pub use binomial::binomial_tail;
 pub use correction::{bonferroni, holm};
 pub use fixed_points::{fixed_points, fixed_points_pooled};
 pub use gaussian::{normal_log10_two_sided, normal_quantile};

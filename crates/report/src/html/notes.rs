@@ -81,6 +81,29 @@ const METHODS: &[Method] = &[
                  resampling.",
     },
     Method {
+        test: "match-then-sign",
+        name: "Match, then sign",
+        statement: "Feed-forward units are matched by their gate rows alone, in a frame of the residual stream that is either that of \
+                    the files or the rotation that carries the token embeddings of one model onto the other's. Then the sign-flip \
+                    test is made on what matched units read and write. Neither the gates nor the frame change when the sign of a \
+                    unit is flipped, so the test stays exact however the matching came about.",
+        null: "The models grew from independent random starts; the signs of matched units are then fair coins.",
+        assumption: "As for the sign-flip test.",
+        source: "Symmetry argument as for the sign-flip test. Rotation: Schönemann, A generalized solution of the orthogonal \
+                 Procrustes problem, 1966.",
+    },
+    Method {
+        test: "unit-agreement",
+        name: "Unit agreement",
+        statement: "Gate, up and down rows are matched each by themselves, without regard to sign. A counts the units for which all \
+                    pick the same partner. It survives relabelling, rotation and rescaling together, which leave no exact test. \
+                    The p-value is Chernoff's bound on a binomial count.",
+        null: "Independent models share at most 5 % of their units: an assumption, not a theorem; below 20 % nothing is concluded.",
+        assumption: "The assumed share is far above what independently trained models of one recipe show (see the calibration).",
+        source: "Effect size of this project. Shared units of independent networks: Gurnee et al., Universal neurons in GPT2 \
+                 language models, 2024, report 1 to 5 %.",
+    },
+    Method {
         test: "exact-identity",
         name: "Exact identity",
         statement: "E counts tensors whose values are all equal, without those that are equal too easily (tiny tensors, one magnitude \

@@ -106,7 +106,9 @@ pub struct Declared {
 pub struct Verdict {
     /// `identical`, `derived`, `related`, `no-dependence-found` or `inconclusive`.
     pub kind: &'static str,
-    /// `copy`, `noised-copy`, `cast`, `quantized`, `scaled`.
+    /// What a finding of dependence rests on: `exact` tests, or an `effect` size under a stated assumption.
+    pub tier: &'static str,
+    /// `copy`, `noised-copy`, `cast`, `quantized`, `scaled`, `relabelled`, `rotated`, `rescaled`.
     pub relation: Option<&'static str>,
     /// `candidate-from-reference`, `reference-from-candidate` or `unknown`.
     pub direction: &'static str,

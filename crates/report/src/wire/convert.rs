@@ -85,6 +85,7 @@ fn file(f: &audit::FileDigest) -> File {
 fn verdict(v: &audit::Verdict) -> Verdict {
     Verdict {
         kind: v.kind.name(),
+        tier: v.tier.name(),
         relation: v.relation,
         direction: v.direction.name(),
         log10_p: finite(v.log10_p),

@@ -230,6 +230,7 @@ pub fn derived() -> Comparison {
             broken: vec![],
             verdict: Verdict {
                 kind: Kind::Derived,
+            tier: stemmata_audit::Tier::Exact,
                 relation: Some("noised-copy"),
                 direction: Direction::CandidateFromReference,
                 cue: Some(
@@ -323,6 +324,7 @@ pub fn acquitted() -> Comparison {
             broken: vec![],
             verdict: Verdict {
                 kind: Kind::NoDependenceFound,
+                tier: stemmata_audit::Tier::Exact,
                 relation: None,
                 direction: Direction::Unknown,
                 cue: None,

@@ -1,0 +1,166 @@
+//! Residual frames: K directions in each model's residual space that mean the same, so that rows can be compared.
+//!
+//! Two hypotheses. *As stored*: both models use the same residual basis; the frame is a projection by random signs. *By tokens*:
+//! the basis was rotated, permuted or cut, and the rows of the token embedding, which keep their meaning, say how: the frame is
+//! the orthogonal Procrustes solution (Schönemann 1966) from the tokens that both have. Neither looks at a hidden unit, so sign
+//! tests of hidden units stay exact in either frame (METHODS S3).
+
+use super::matrix::{Columns, rows_as_columns};
+use stemmata_architecture::View;
+use stemmata_fingerprint::{CountSketch, RowReader, clip, clip_limit};
+use stemmata_model::{ReadError, Weights};
+
+/// Directions of the frame as stored, where the residual stream is wider.
+const HASHED: usize = 256;
+/// Widest residual stream whose rotation is solved whole; beyond, embeddings are first hashed to this many groups of tokens.
+const WHOLE: usize = 512;
+/// Directions kept of a wider one.
+const KEPT: usize = 256;
+/// Rows of an embedding read at once.
+const ROWS: usize = 256;
+
+/// Directions in the residual space of one model, K × d.
+pub(crate) type Directions = Columns;
+
+/// One hypothesis with its directions in both models.
+pub(crate) struct Frame {
+    pub(crate) hypothesis: Hypothesis,
+    pub(crate) candidate: Directions,
+    pub(crate) reference: Directions,
+}
+
+/// How the two residual bases are taken to correspond.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Hypothesis {
+    /// Residual channel i is residual channel i.
+    AsStored,
+    /// By a rotation found from this many shared tokens; `explained` is the share of the variance of held-out tokens that
+    /// the rotation explains (context: shared tokens make it high for independent models, too).
+    ByTokens {
+        /// Tokens used.
+        tokens: u64,
+        /// Share of the variance of held-out token rows.
+        explained: f64,
+    },
+}
+
+/// The frame as stored; `None` when widths differ.
+pub(crate) fn as_stored(candidate: u64, reference: u64) -> Option<Frame> {
+    if candidate != reference || candidate == 0 {
+        return None;
+    }
+    let d = candidate as usize;
+    let directions = if d <= WHOLE {
+        Columns::identity(d, d)
+    } else {
+        let hash = CountSketch::new(d, HASHED, 0);
+        let mut directions = Columns::zeros(HASHED, d);
+        for i in 0..d {
+            let (bucket, sign) = hash.slot(i);
+            directions[(bucket, i)] = sign;
+        }
+        directions
+    };
+    Some(Frame { hypothesis: Hypothesis::AsStored, candidate: directions.clone(), reference: directions })
+}
+
+/// The frame by tokens: row i of one embedding means what row i of the other means. `None` with fewer tokens than directions.
+pub(crate) fn by_tokens(
+    weights: [&dyn Weights; 2],
+    embeddings: [&View; 2],
+    stop: &dyn Fn() -> bool,
+) -> Result<Option<Frame>, ReadError> {
+    let tokens = embeddings[0].rows.min(embeddings[1].rows);
+    let widths = embeddings.map(|view| view.cols as usize);
+    let kept = widths[0].min(widths[1]);
+    if tokens < 4 * (kept as u64).min(KEPT as u64) || kept < 8 {
+        return Ok(None);
+    }
+    let narrow = widths[0].max(widths[1]) <= WHOLE;
+    // Even tokens make the frame, odd tokens check it.
+    let groups = if narrow { usize::MAX } else { 4 * KEPT };
+    let both = [
+        gather(weights[0], embeddings[0], tokens, groups, stop)?,
+        gather(weights[1], embeddings[1], tokens, groups, stop)?,
+    ];
+    let [c, r] = &both;
+    let (candidate, reference) = if narrow {
+        let solved = (&c.fit * r.fit.transpose()).svd(true, true);
+        let (Some(u), Some(v_t)) = (solved.u, solved.v_t) else { return Ok(None) };
+        (u.columns(0, kept).transpose(), v_t.rows(0, kept).into_owned())
+    } else {
+        let gram = (c.fit.transpose() * &c.fit + r.fit.transpose() * &r.fit) * 0.5;
+        let eigen = gram.symmetric_eigen();
+        let mut order: Vec<usize> = (0..eigen.eigenvalues.len()).collect();
+        order.sort_by(|a, b| eigen.eigenvalues[*b].total_cmp(&eigen.eigenvalues[*a]));
+        let mix = Columns::from_fn(order.len(), KEPT, |row, k| {
+            let lambda = eigen.eigenvalues[order[k]];
+            if lambda > 0.0 { eigen.eigenvectors[(row, order[k])] / lambda.sqrt() } else { 0.0 }
+        });
+        ((&c.fit * &mix).transpose(), (&r.fit * &mix).transpose())
+    };
+    let explained = explained(&candidate, &c.check, &reference, &r.check);
+    let hypothesis = Hypothesis::ByTokens { tokens, explained };
+    let finite = |m: &Directions| m.iter().all(|x| x.is_finite());
+    Ok((finite(&candidate) && finite(&reference)).then_some(Frame { hypothesis, candidate, reference }))
+}
+
+/// Token rows of one model, or signed sums of groups of them, less their mean; d × n.
+struct Tokens {
+    fit: Columns,
+    check: Columns,
+}
+
+fn gather(
+    weights: &dyn Weights,
+    view: &View,
+    tokens: u64,
+    groups: usize,
+    stop: &dyn Fn() -> bool,
+) -> Result<Tokens, ReadError> {
+    let d = view.cols as usize;
+    let half = (tokens / 2) as usize;
+    let width = half.min(groups);
+    let (mut fit, mut check) = (Columns::zeros(d, width), Columns::zeros(d, width));
+    let hash = CountSketch::new(half, width, 1);
+    let mut balance = vec![0.0_f32; width];
+    let mut mean = vec![0.0_f64; d];
+    let mut reader = RowReader::default();
+    let mut buffer = Vec::new();
+    let mut first = 0;
+    while first < 2 * half as u64 {
+        if stop() {
+            return Err(ReadError::Interrupted);
+        }
+        let rows = ROWS.min((2 * half as u64 - first) as usize);
+        buffer.resize(rows * d, 0.0);
+        reader.read(weights, view, first, d, &mut buffer)?;
+        let limit = clip_limit(buffer.len(), first, |i| buffer[i]);
+        clip(&mut buffer, limit);
+        for (at, row) in rows_as_columns(&buffer, d).column_iter().enumerate() {
+            let token = first as usize + at;
+            let into = if token.is_multiple_of(2) { &mut fit } else { &mut check };
+            let (group, sign) = if width == half { (token / 2, 1.0) } else { hash.slot(token / 2) };
+            into.column_mut(group).axpy(sign, &row, 1.0);
+            balance[group] += if token.is_multiple_of(2) { sign } else { 0.0 };
+            mean.iter_mut().zip(row.iter()).for_each(|(sum, x)| *sum += f64::from(*x));
+        }
+        first += rows as u64;
+    }
+    let mean =
+        nalgebra::DVector::from_iterator(d, mean.iter().map(|sum| (sum / (2 * half).max(1) as f64) as f32));
+    for (group, balance) in balance.iter().enumerate() {
+        fit.column_mut(group).axpy(-balance, &mean, 1.0);
+        check.column_mut(group).axpy(-balance, &mean, 1.0);
+    }
+    Ok(Tokens { fit, check })
+}
+
+/// 1 − ‖Q_c E_c − Q_r E_r‖² / (‖Q_c E_c‖² + ‖Q_r E_r‖²) on tokens that made no frame: 1 for the same rows in another basis, 0
+/// for rows that have nothing in common.
+fn explained(candidate: &Directions, c: &Columns, reference: &Directions, r: &Columns) -> f64 {
+    let (c, r) = (candidate * c, reference * r);
+    let squares = |m: &Columns| m.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>();
+    let total = squares(&c) + squares(&r);
+    if total > 0.0 { 1.0 - squares(&(c - r)) / total } else { 0.0 }
+}

@@ -1,0 +1,236 @@
+//! Looking for the candidate's units among the reference's, wherever they were moved.
+//!
+//! Relabelled hidden units and a rotated residual stream leave nothing for a comparison at equal indices. Here units are matched
+//! by what decides whether they fire (their gate rows, in a residual frame that no hidden unit had a part in), and then the
+//! *other* two matrices are asked: do the signs agree (METHODS S3, exact: neither gates nor frames notice when the sign of a
+//! unit flips), and do they, matched by themselves, pick the same partner (S4, an effect size, also under signed rescaling)?
+
+mod features;
+mod frame;
+mod matching;
+mod matrix;
+
+pub use frame::Hypothesis;
+
+use crate::Channel;
+use features::{Block, Units};
+use frame::Frame;
+use matching::nearest;
+use matrix::{centre, dot, normalise};
+use std::sync::atomic::{AtomicBool, Ordering};
+use stemmata_architecture::{Anatomy, Component, Role, Term};
+use stemmata_model::{ReadError, Weights};
+
+/// Layers that are looked at before the rest.
+const FIRST_LAYERS: u32 = 4;
+
+/// One layer's units of the candidate among one layer's units of the reference.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerMatch {
+    /// Component.
+    pub component: Component,
+    /// Layer of the candidate.
+    pub layer: u32,
+    /// Layer of the reference.
+    pub reference_layer: u32,
+    /// How the residual bases were taken to correspond.
+    pub hypothesis: Hypothesis,
+    /// Units of the candidate and of the reference.
+    pub units: (u64, u64),
+    /// Per unit whose gate has a mutual nearest neighbour: the sum of the cosines of what it reads and what it writes with its
+    /// partner's. Empty where there is no gate.
+    pub channels: Vec<Channel>,
+    /// Units for which gate, up and down (up and down where there is no gate), each matched by itself and whatever its sign,
+    /// pick the same partner.
+    pub agreeing: u64,
+    /// Units among the matched whose partner carries the same index.
+    pub unmoved: u64,
+}
+
+/// What could be searched: a function of shapes alone, so that the number of tests is known before any weight is read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SearchPlan {
+    /// (component, layer), all that both models have, in order.
+    pub layers: Vec<(Component, u32)>,
+    /// Most tests that a search can add: per layer and per component one sign test and one agreement for each hypothesis.
+    pub tests: usize,
+}
+
+impl SearchPlan {
+    /// A few layers spread over each component, to begin with.
+    pub fn first(&self) -> Vec<(Component, u32)> {
+        self.layers
+            .iter()
+            .copied()
+            .filter(|&(component, layer)| {
+                let all: Vec<u32> = self.layers.iter().filter(|l| l.0 == component).map(|l| l.1).collect();
+                let n = all.len() as u32;
+                (0..FIRST_LAYERS.min(n))
+                    .any(|k| all[((2 * k + 1) * n / (2 * FIRST_LAYERS.min(n))) as usize] == layer)
+            })
+            .collect()
+    }
+}
+
+/// What could be searched in a pair. O(parts).
+pub fn search_plan(candidate: &Anatomy, reference: &Anatomy) -> SearchPlan {
+    let mut plan = SearchPlan::default();
+    for component in [Component::LanguageModel, Component::VisionTower] {
+        let depth = |anatomy: &Anatomy| anatomy.component(component).map_or(0, |info| info.layers);
+        for layer in 0..depth(candidate).min(depth(reference)) {
+            let (c, r) = (Block::of(candidate, component, layer), Block::of(reference, component, layer));
+            if c.is_some() && r.is_some() {
+                plan.layers.push((component, layer));
+            }
+        }
+    }
+    let components = [Component::LanguageModel, Component::VisionTower];
+    let present = components.iter().filter(|c| plan.layers.iter().any(|l| l.0 == **c)).count();
+    plan.tests = 4 * (plan.layers.len() + present);
+    plan
+}
+
+/// A search under way: frames are made once and kept.
+pub struct Search<'a> {
+    weights: [&'a dyn Weights; 2],
+    anatomies: [&'a Anatomy; 2],
+    threads: usize,
+    stop: &'a AtomicBool,
+    frames: Vec<(Component, Vec<Frame>)>,
+}
+
+impl<'a> Search<'a> {
+    /// A search of `candidate` against `reference`; nothing is read yet.
+    pub fn new(
+        candidate: (&'a dyn Weights, &'a Anatomy),
+        reference: (&'a dyn Weights, &'a Anatomy),
+        threads: usize,
+        stop: &'a AtomicBool,
+    ) -> Search<'a> {
+        let threads = match threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            n => n.min(64),
+        };
+        Search {
+            weights: [candidate.0, reference.0],
+            anatomies: [candidate.1, reference.1],
+            threads,
+            stop,
+            frames: Vec::new(),
+        }
+    }
+
+    /// Elements of both sides that looking at a layer reads, for each hypothesis.
+    pub fn elements(&self, component: Component, layer: u32) -> u64 {
+        self.anatomies
+            .iter()
+            .filter_map(|a| Block::of(a, component, layer))
+            .map(|block| block.elements())
+            .sum()
+    }
+
+    /// Matches the units of one layer under every hypothesis that applies.
+    ///
+    /// O(units² · K + units · residual · K) time with K at most 512; memory O(units · K).
+    pub fn examine(&mut self, component: Component, layer: u32) -> Result<Vec<LayerMatch>, ReadError> {
+        let [ours, theirs] = self.anatomies.map(|anatomy| Block::of(anatomy, component, layer));
+        let (Some(ours), Some(theirs)) = (ours, theirs) else { return Ok(Vec::new()) };
+        let at = self.frames_of(component, [ours.residual(), theirs.residual()])?;
+        let stopped = || self.stop.load(Ordering::Relaxed);
+        let mut matches = Vec::new();
+        for frame in &self.frames[at].1 {
+            if frame.candidate.ncols() as u64 != ours.residual()
+                || frame.reference.ncols() as u64 != theirs.residual()
+            {
+                continue;
+            }
+            let [c_weights, r_weights] = self.weights;
+            let (c, r) = std::thread::scope(|scope| {
+                let other = std::thread::Builder::new()
+                    .spawn_scoped(scope, || theirs.read(r_weights, &frame.reference, &stopped));
+                let c = ours.read(c_weights, &frame.candidate, &stopped);
+                let r = match other {
+                    Ok(thread) => thread.join().unwrap_or(Err(ReadError::Interrupted)),
+                    Err(_) => theirs.read(r_weights, &frame.reference, &stopped),
+                };
+                (c, r)
+            });
+            let found = compare_units(c?, r?, self.threads);
+            matches.push(LayerMatch {
+                component,
+                layer,
+                reference_layer: layer,
+                hypothesis: frame.hypothesis,
+                units: (ours.units(), theirs.units()),
+                channels: found.channels,
+                agreeing: found.agreeing,
+                unmoved: found.unmoved,
+            });
+        }
+        Ok(matches)
+    }
+
+    /// Index of the frames of a component, made when first asked for.
+    fn frames_of(&mut self, component: Component, widths: [u64; 2]) -> Result<usize, ReadError> {
+        if let Some(at) = self.frames.iter().position(|(c, _)| *c == component) {
+            return Ok(at);
+        }
+        let embedding = |anatomy: &'a Anatomy| {
+            let wanted = |p: &&stemmata_architecture::Part| {
+                p.component == component && p.role == Role::TokenEmbedding && p.term == Term::Weight
+            };
+            anatomy.parts.iter().find(wanted).map(|p| &p.view)
+        };
+        let mut frames: Vec<Frame> = frame::as_stored(widths[0], widths[1]).into_iter().collect();
+        if let [Some(c), Some(r)] = self.anatomies.map(embedding) {
+            let stopped = || self.stop.load(Ordering::Relaxed);
+            frames.extend(frame::by_tokens(self.weights, [c, r], &stopped)?);
+        }
+        self.frames.push((component, frames));
+        Ok(self.frames.len() - 1)
+    }
+}
+
+struct Found {
+    channels: Vec<Channel>,
+    agreeing: u64,
+    unmoved: u64,
+}
+
+fn compare_units(mut c: Units, mut r: Units, threads: usize) -> Found {
+    for units in [&mut c, &mut r] {
+        if let Some(gate) = &mut units.gate {
+            // A direction that all gates share says nothing about which is which. Gates have no arbitrary sign.
+            centre(gate);
+            normalise(gate);
+        }
+        normalise(&mut units.up);
+        normalise(&mut units.down);
+    }
+    let up = nearest(&c.up, &r.up, true, threads);
+    let down = nearest(&c.down, &r.down, true, threads);
+    let gate = match (&c.gate, &r.gate) {
+        (Some(c), Some(r)) => Some(nearest(c, r, false, threads)),
+        _ => None,
+    };
+    let mut found = Found { channels: Vec::new(), agreeing: 0, unmoved: 0 };
+    for (i, &partner) in up.of_candidate.iter().enumerate() {
+        let same = partner != u32::MAX
+            && partner == down.of_candidate[i]
+            && gate.as_ref().is_none_or(|gate| gate.of_candidate[i] == partner);
+        found.agreeing += u64::from(same);
+    }
+    let by_gate = gate.as_ref().unwrap_or(&up);
+    for (i, j) in by_gate.mutual() {
+        found.unmoved += u64::from(i == j);
+        if gate.is_some() {
+            let product = dot(&c.up, i, &r.up, j) + dot(&c.down, i, &r.down, j);
+            found.channels.push(Channel { product, reach: 2.0 });
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

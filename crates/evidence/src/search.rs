@@ -1,0 +1,176 @@
+//! Tests on units that were matched wherever they are.
+
+use crate::tests_of_dependence::{SIGN_NULL, cosine};
+use crate::{Evidence, Judgement, Kind, Scope, TestKind};
+use stemmata_alignment::{Channel, Hypothesis, LayerMatch, SearchPlan};
+use stemmata_architecture::{ChannelAxis, Component};
+use stemmata_stats::{Interval, PKind, PValue, binomial_interval, binomial_tail, sign_flip};
+
+/// Largest share of units that independent models are taken to have in common. Features that every network learns make up one
+/// to five per cent of units in the literature; among our calibration pairs the share is far below (docs/methods/search.md).
+pub(crate) const UNIVERSAL_SHARE: f64 = 0.05;
+/// No agreement below this share decides, however many units there are: the share above is an assumption, not a theorem.
+const DECIDING_SHARE: f64 = 0.2;
+
+const AGREEMENT_NULL: &str = "assumption: independent models share at most 5 % of their units; then gate, up and down rows, each matched \
+     by itself, pick the same partner for no more units than a binomial count with that share";
+
+/// How the residual bases were taken to correspond, without the figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Basis {
+    /// Residual channel i is residual channel i.
+    AsStored,
+    /// By a rotation found from shared tokens.
+    ByTokens,
+}
+
+impl From<Hypothesis> for Basis {
+    fn from(hypothesis: Hypothesis) -> Basis {
+        match hypothesis {
+            Hypothesis::AsStored => Basis::AsStored,
+            Hypothesis::ByTokens { .. } => Basis::ByTokens,
+        }
+    }
+}
+
+/// All tests of a search: pooled per component and hypothesis, then layer by layer.
+pub(crate) fn run(searched: &[LayerMatch]) -> Vec<Evidence> {
+    let mut tests = Vec::new();
+    for component in Component::ALL {
+        for basis in [Basis::AsStored, Basis::ByTokens] {
+            let of: Vec<&LayerMatch> = searched
+                .iter()
+                .filter(|m| m.component == component && Basis::from(m.hypothesis) == basis)
+                .collect();
+            if of.is_empty() {
+                continue;
+            }
+            tests.extend(pair(Scope::Component(component), basis, &of));
+        }
+    }
+    for m in searched {
+        tests.extend(pair(Scope::Layer(m.component, Some(m.layer)), m.hypothesis.into(), &[m]));
+    }
+    tests
+}
+
+/// The exact test and the effect size of one scope.
+fn pair(scope: Scope, basis: Basis, matches: &[&LayerMatch]) -> Vec<Evidence> {
+    let channels: Vec<Channel> = matches.iter().flat_map(|m| m.channels.iter().copied()).collect();
+    let products: Vec<f64> = channels.iter().map(|c| c.product).collect();
+    let signs = sign_flip(&products);
+    let mut tests = Vec::new();
+    if signs.n > 0 {
+        let effect = cosine(&channels.iter().map(|c| (c.product, c.reach)).collect::<Vec<_>>());
+        tests.push(Evidence {
+            test: TestKind::MatchThenSign(basis),
+            scope,
+            p: Some(PValue::new(signs.log10_p, PKind::Exact, SIGN_NULL, signs.n)),
+            statistic: signs.statistic,
+            n: signs.n,
+            effect: effect.map(|(ratio, _)| ratio),
+            interval: effect.map(|(_, interval)| interval),
+            detectable: None,
+        });
+    }
+    let units: u64 = matches.iter().map(|m| m.units.0.min(m.units.1)).sum();
+    let agreeing = matches.iter().map(|m| m.agreeing).sum::<u64>().min(units);
+    if units > 0 {
+        let share = agreeing as f64 / units as f64;
+        let log10 =
+            if share >= DECIDING_SHARE { binomial_tail(agreeing, units, UNIVERSAL_SHARE) } else { 0.0 };
+        tests.push(Evidence {
+            test: TestKind::UnitAgreement(basis),
+            scope,
+            p: Some(PValue::new(log10, PKind::Empirical, AGREEMENT_NULL, units)),
+            statistic: agreeing as f64,
+            n: units,
+            effect: Some(share),
+            interval: Some(binomial_interval(agreeing, units, 0.95)),
+            detectable: None,
+        });
+    }
+    tests
+}
+
+/// What a search found, in words.
+pub(crate) struct Moved {
+    pub(crate) relation: &'static str,
+    pub(crate) cue: String,
+}
+
+/// Names what was done to a candidate whose units were found elsewhere; `None` when they lie where they lay, or nothing was
+/// found.
+pub(crate) fn describe(
+    searched: &[LayerMatch],
+    evidence: &[Evidence],
+    rejected: &dyn Fn(&Evidence) -> bool,
+) -> Option<Moved> {
+    let found = |basis: Basis| {
+        evidence.iter().any(|e| {
+            rejected(e)
+                && matches!(e.test, TestKind::MatchThenSign(b) | TestKind::UnitAgreement(b) if b == basis)
+        })
+    };
+    let basis = match () {
+        () if found(Basis::AsStored) => Basis::AsStored,
+        () if found(Basis::ByTokens) => Basis::ByTokens,
+        () => return None,
+    };
+    let of = || searched.iter().filter(|m| Basis::from(m.hypothesis) == basis);
+    let sum = |of_match: fn(&LayerMatch) -> u64| of().map(of_match).sum::<u64>();
+    let (agreeing, unmoved) = (sum(|m| m.agreeing), sum(|m| m.unmoved));
+    let channels: Vec<f64> = of().flat_map(|m| m.channels.iter().map(|c| c.product)).collect();
+    let (relabelled, rotated) = (2 * unmoved < agreeing, basis == Basis::ByTokens);
+    let opposed = channels.iter().filter(|product| **product < 0.0).count();
+    let flipped = !channels.is_empty() && 10 * opposed > channels.len();
+    let mut words = Vec::new();
+    if rotated {
+        words.push("the residual stream lies in another basis, as the shared tokens tell".to_owned());
+    }
+    if relabelled {
+        words.push(format!("hidden units carry other labels ({unmoved} of {agreeing} kept theirs)"));
+    }
+    if flipped {
+        words.push(format!("{opposed} of {} hidden units have the opposite sign", channels.len()));
+    }
+    let relation = match () {
+        () if rotated => "rotated",
+        () if relabelled => "relabelled",
+        () if flipped => "rescaled",
+        () => return None,
+    };
+    Some(Moved { relation, cue: words.join("; ") })
+}
+
+/// The largest effect of a rejecting search test among those of one layer.
+pub(crate) fn effect(
+    of_layer: &[&Evidence],
+    rejected: &dyn Fn(&Evidence) -> bool,
+) -> Option<(f64, Interval)> {
+    let found = of_layer.iter().filter(|e| e.test.is_search() && rejected(e));
+    let effects = found.filter_map(|e| e.effect.zip(e.interval));
+    effects.max_by(|a, b| a.0.total_cmp(&b.0))
+}
+
+/// Whether a search could add something: some layer that can be searched shows nothing in its hidden units at equal indices.
+pub fn wants_search(judgement: &Judgement, plan: &SearchPlan) -> bool {
+    let level = judgement.verdict.alpha.log10() - (judgement.verdict.tests.max(1) as f64).log10();
+    let found: std::collections::BTreeSet<(Component, u32)> = judgement
+        .evidence
+        .iter()
+        .filter(|e| matches!(e.test, TestKind::SignFlip(ChannelAxis::Hidden) | TestKind::FixedPoints))
+        .filter(|e| e.p.is_some_and(|p| p.log10() <= level))
+        .filter_map(|e| match e.scope {
+            Scope::Layer(component, Some(layer)) => Some((component, layer)),
+            _ => None,
+        })
+        .collect();
+    judgement.verdict.kind != Kind::Identical && plan.layers.iter().any(|place| !found.contains(place))
+}
+
+/// Whether the search has found something so far.
+pub fn search_found(judgement: &Judgement) -> bool {
+    let level = judgement.verdict.alpha.log10() - (judgement.verdict.tests.max(1) as f64).log10();
+    judgement.evidence.iter().any(|e| e.test.is_search() && e.p.is_some_and(|p| p.log10() <= level))
+}
