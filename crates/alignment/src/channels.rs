@@ -11,20 +11,18 @@ pub(crate) struct SideProducts {
     pub(crate) sums: Vec<(f64, f64, f64)>,
 }
 
-/// Component, layer, axis, and the expert where channels are per expert.
-type GroupKey = (Component, Option<u32>, ChannelAxis, Option<u32>);
-
-/// Groups under construction. For an axis whose channels are per expert, experts follow one another.
+/// Groups under construction. Unit i of every expert is one coin: experts that were made as copies of one block share its signs,
+/// in both models alike, and for experts that were not the sum loses nothing but depth.
 #[derive(Default)]
 pub(crate) struct Groups {
-    groups: BTreeMap<GroupKey, Vec<Channel>>,
+    groups: BTreeMap<(Component, Option<u32>, ChannelAxis), Vec<Channel>>,
 }
 
 impl Groups {
     /// Adds one side of a tensor, weighted by 1/(‖C‖‖R‖) so that large tensors do not drown small ones (METHODS S1).
     pub(crate) fn add(
         &mut self,
-        (component, layer, expert): (Component, Option<u32>, Option<u32>),
+        (component, layer): (Component, Option<u32>),
         side: &SideProducts,
         (candidate_squares, reference_squares): (f64, f64),
     ) {
@@ -32,9 +30,7 @@ impl Groups {
         if !(scale > 0.0 && scale.is_finite()) {
             return;
         }
-        // Hidden units belong to an expert; residual channels are shared by all of them.
-        let expert = expert.filter(|_| side.map.axis == ChannelAxis::Hidden);
-        let channels = self.groups.entry((component, layer, side.map.axis, expert)).or_default();
+        let channels = self.groups.entry((component, layer, side.map.axis)).or_default();
         let count = side.map.channels(side.sums.len() as u64) as usize;
         if channels.len() < count {
             channels.resize(count, Channel::default());
@@ -54,15 +50,9 @@ impl Groups {
     }
 
     pub(crate) fn finish(self) -> Vec<ChannelGroup> {
-        let mut groups: Vec<ChannelGroup> = Vec::new();
-        for ((component, layer, axis, _), channels) in self.groups {
-            match groups.last_mut() {
-                Some(last) if (last.component, last.layer, last.axis) == (component, layer, axis) => {
-                    last.channels.extend(channels);
-                }
-                _ => groups.push(ChannelGroup { component, layer, axis, channels }),
-            }
-        }
-        groups
+        self.groups
+            .into_iter()
+            .map(|((component, layer, axis), channels)| ChannelGroup { component, layer, axis, channels })
+            .collect()
     }
 }

@@ -28,6 +28,9 @@ pub struct Moments {
     pub changed: u64,
     /// Elements where either side is NaN or infinite; they count as zero in every sum.
     pub non_finite: u64,
+    /// Values of either side that were cut for the tests because they are out of all proportion to those around them; in these
+    /// sums they count in full.
+    pub clipped: u64,
     /// Σ c·r.
     pub dot: f64,
     /// Σ c².
@@ -50,6 +53,7 @@ impl Moments {
         self.n += other.n;
         self.changed += other.changed;
         self.non_finite += other.non_finite;
+        self.clipped += other.clipped;
         self.dot += other.dot;
         self.candidate_squares += other.candidate_squares;
         self.reference_squares += other.reference_squares;
@@ -113,7 +117,7 @@ pub struct ChannelGroup {
     pub layer: Option<u32>,
     /// Axis.
     pub axis: ChannelAxis,
-    /// Channels in index order (experts one after the other).
+    /// Channels in index order; a hidden channel is unit i of all experts together.
     pub channels: Vec<Channel>,
 }
 

@@ -48,7 +48,8 @@ pub fn measure_sketches(candidate: &Sketch, reference: &Sketch) -> Measurement {
 }
 
 fn products(ours: &GroupSketch, theirs: &GroupSketch, buckets: usize) -> Vec<Channel> {
-    let mut experts: Vec<(Option<u32>, Vec<Channel>)> = Vec::new();
+    // Unit i of every expert is one coin, as in the direct comparison.
+    let mut channels: Vec<Channel> = Vec::new();
     for c in &ours.factors {
         let same = |f: &&Factor| (f.role, f.expert, f.total) == (c.role, c.expert, c.total);
         let Some(r) = theirs.factors.iter().find(same) else { continue };
@@ -56,15 +57,6 @@ fn products(ours: &GroupSketch, theirs: &GroupSketch, buckets: usize) -> Vec<Cha
         if !(scale > 0.0 && scale.is_finite()) {
             continue;
         }
-        let expert = c.expert.filter(|_| ours.axis == stemmata_architecture::ChannelAxis::Hidden);
-        let slot = match experts.iter().position(|(e, _)| *e == expert) {
-            Some(slot) => slot,
-            None => {
-                experts.push((expert, Vec::new()));
-                experts.len() - 1
-            }
-        };
-        let channels = &mut experts[slot].1;
         if channels.len() < c.scales.len() {
             channels.resize(c.scales.len(), Channel::default());
         }
@@ -80,8 +72,7 @@ fn products(ours: &GroupSketch, theirs: &GroupSketch, buckets: usize) -> Vec<Cha
             channel.reach += (f64::from(c.norms[i]) * f64::from(r.norms[i])).sqrt() / scale;
         }
     }
-    experts.sort_by_key(|(expert, _)| *expert);
-    experts.into_iter().flat_map(|(_, channels)| channels).collect()
+    channels
 }
 
 fn pair_parts(candidate: &Sketch, reference: &Sketch, out: &mut Measurement) {

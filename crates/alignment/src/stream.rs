@@ -261,7 +261,7 @@ fn assemble(plan: &Plan, finished: Vec<Option<FinishedPair>>) -> Measurement {
     for pair in finished.into_iter().flatten() {
         let key = pair.measurement.key;
         for side in pair.sides.iter().flatten() {
-            groups.add((key.component, key.layer, key.expert), side, pair.squares);
+            groups.add((key.component, key.layer), side, pair.squares);
         }
         measurement.fixed_points.extend(pair.fixed_points);
         measurement.checks.extend(pair.checks);

@@ -5,7 +5,7 @@ use crate::units::{UnitSums, Units};
 use crate::{Moments, PairPlan};
 use pulp::Arch;
 use stemmata_architecture::{RowOrder, View};
-use stemmata_fingerprint::{RowReader, SelfSums, clip, clip_limit, is_constant};
+use stemmata_fingerprint::{RowReader, SelfSums, clip, clip_limit, is_constant, mix};
 use stemmata_model::{DType, Encoding, ReadError, Weights};
 
 /// Elements of one operand held decoded at a time: 256 KiB, so both operands and their bytes stay in the second-level cache.
@@ -172,7 +172,13 @@ impl Chunks<'_> {
         }
         let tested = self.pair.row_map.is_some() || self.pair.col_map.is_some() || self.pair.units;
         if tested {
-            let limits = both.map(|operand| clip_limit(rows as usize * cols, first, |i| operand.value(i)));
+            let salts =
+                sums.iter().fold((0, 0), |(c, r), row| (mix(c, row.candidate), mix(r, row.reference)));
+            let len = rows as usize * cols;
+            let limits = [
+                clip_limit(len, salts.0, |i| both[0].value(i)),
+                clip_limit(len, salts.1, |i| both[1].value(i)),
+            ];
             if non_finite == 0 && self.is_tame(&both, &limits) {
                 self.add_tested(first, rows, both, false);
             } else {
@@ -213,6 +219,8 @@ impl Chunks<'_> {
         for ((operand, limit), values) in both.iter().zip(limits).zip(&mut operands) {
             values.clear();
             (0..rows as usize).for_each(|row| values.extend(operand.row(row, cols)));
+            let wild = values.iter().filter(|x| x.is_finite() && x.abs() > limit).count() as u64;
+            self.out.moments.clipped += wild;
             for row in values.chunks_exact_mut(cols) {
                 clip(row, limit);
                 if is_constant(row) {
@@ -272,6 +280,7 @@ fn moments(sums: &RowSums, cols: u64) -> Moments {
         n: cols,
         changed: sums.changed as u64,
         non_finite: 0,
+        clipped: 0,
         dot: sums.dot,
         candidate_squares: sums.candidate,
         reference_squares: sums.reference,

@@ -132,6 +132,8 @@ fn storage_facts(c: &Whole, r: &Whole) -> StorageFacts {
     };
     let (a, b) = (significand(&c.facts.encoding), significand(&r.facts.encoding));
     StorageFacts {
+        candidate_parameters: c.numbers(),
+        reference_parameters: r.numbers(),
         candidate_encoding: c.facts.encoding.clone(),
         reference_encoding: r.facts.encoding.clone(),
         candidate_bits: bits(c),

@@ -12,6 +12,8 @@ use stemmata_source::{
 
 /// Checkpoints up to this size are hashed unasked.
 const HASH_UNASKED: u64 = 64 << 20;
+/// Smaller tensors of integers are counters and tables, not weights.
+const SMALLEST_CODES: u64 = 4096;
 /// No sketch is larger.
 const SKETCH_BYTES: u64 = 4 << 30;
 
@@ -71,6 +73,19 @@ impl Whole {
         self.opened.checkpoint.tensors[part.view.tensor].encoding
     }
 
+    /// How many numbers the checkpoint holds, as far as can be told: codes that are not decoded count two to a byte.
+    pub(crate) fn numbers(&self) -> u64 {
+        let codes = self.packed().map(|i| self.opened.checkpoint.tensors[i].storage.len);
+        self.opened.checkpoint.parameters() + 2 * codes.sum::<u64>()
+    }
+
+    /// Tensors of codes that this build does not decode.
+    fn packed(&self) -> impl Iterator<Item = usize> {
+        let tensors = &self.opened.checkpoint.tensors;
+        let listed = self.anatomy.ignored.iter().chain(&self.anatomy.unmapped).copied();
+        listed.filter(|&i| !tensors[i].encoding.is_float() && tensors[i].storage.len >= SMALLEST_CODES)
+    }
+
     pub(crate) fn findings(&self, side: &'static str) -> Vec<Finding> {
         let mut findings: Vec<Finding> =
             self.opened.hazards.iter().map(|hazard: &Hazard| Finding::from_hazard(side, hazard)).collect();
@@ -82,8 +97,9 @@ impl Whole {
             let message = "tensor roles were inferred from shapes, order and repetition".to_owned();
             add("roles-inferred", Level::Note, String::new(), message);
         }
-        let (opaque, unknown): (Vec<usize>, Vec<usize>) =
-            self.anatomy.unmapped.iter().partition(|&&i| !tensors[i].encoding.is_float());
+        let opaque: Vec<usize> = self.packed().collect();
+        let unknown: Vec<usize> =
+            self.anatomy.unmapped.iter().copied().filter(|i| !opaque.contains(i)).collect();
         for (code, list) in [("unmapped-tensors", unknown), ("undecodable-tensors", opaque)] {
             if let Some(first) = list.first() {
                 let message = format!("{} tensors were not compared", list.len());

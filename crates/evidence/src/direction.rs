@@ -16,6 +16,10 @@ pub struct StorageFacts {
     pub candidate_bits: f64,
     /// Bits per element of the reference's matrices.
     pub reference_bits: f64,
+    /// Numbers that the candidate stores, those that no tensor with a role holds included; 0 if not known.
+    pub candidate_parameters: u64,
+    /// The same of the reference.
+    pub reference_parameters: u64,
     /// Significand bits (hidden bit included) of the coarser of the two, when both are floating point.
     pub significand_bits: Option<u32>,
 }

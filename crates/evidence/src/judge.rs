@@ -8,13 +8,19 @@ use crate::{
     NotTested, Power, Scope, TestKind, Tier, Verdict,
 };
 use crate::{search, symmetry};
-use std::collections::BTreeMap;
-use stemmata_alignment::{ChannelGroup, Hypothesis, Measurement, PairMeasurement};
-use stemmata_architecture::Component;
+use std::collections::{BTreeMap, BTreeSet};
+use stemmata_alignment::{ChannelGroup, Hypothesis, Measurement, PairMeasurement, Unmatched};
+use stemmata_architecture::{Component, Role};
 use stemmata_stats::{Interval, bonferroni};
 
 /// Tensors with fewer elements, or with one magnitude throughout, are equal too easily to mean anything.
 const IDENTITY_ELEMENTS: u64 = 256;
+
+/// Nobody is acquitted of whose parameters, or of whose accuser's, less than this share was compared: a decoy beside a whole copy makes a half.
+const SMALLEST_COVERAGE: f64 = 0.55;
+
+/// Cutting wild values is for a few. With more than this share of them nobody is acquitted.
+const MOST_WILD: f64 = 0.01;
 
 /// Judges a pair. Pure: the same measurement and rule give the same judgement.
 pub fn judge(measurement: &Measurement, storage: &StorageFacts, rule: &DecisionRule) -> Judgement {
@@ -35,7 +41,8 @@ pub fn judge(measurement: &Measurement, storage: &StorageFacts, rule: &DecisionR
     }
     let comparable = same_shape(&all);
     let change = change::change(&total(comparable.iter().copied()));
-    let dependent = components.iter().any(|c| c.kind.is_dependence());
+    // Equality without a test decides nothing: a component may hold no more than a table that everybody computes alike.
+    let dependent = components.iter().any(|c| c.kind.is_dependence() && tested.found(c.component));
     let all_equal = !all.is_empty()
         && all.iter().all(|p| p.identical)
         && measurement.candidate_only.is_empty()
@@ -67,11 +74,15 @@ pub fn judge(measurement: &Measurement, storage: &StorageFacts, rule: &DecisionR
     let log10_ps: Vec<f64> = evidence.iter().filter_map(|e| e.p.map(|p| p.log10())).collect();
     let power = power(&evidence, &components, rule);
     let weak = power.is_none_or(|p| p.smallest_share > rule.largest_missed_share);
+    let coverage = Coverage::of(measurement, storage);
     let kind = match () {
         () if identical => Kind::Identical,
         () if dependent && reading.direction != Direction::Unknown => Kind::Derived,
         () if dependent => Kind::Related,
-        () if family == 0 || weak || all_equal || mostly_equal(&all) => Kind::Inconclusive,
+        () if family == 0 || weak || all_equal || mostly_equal(&all) || coverage.is_thin() => {
+            Kind::Inconclusive
+        }
+        () if wild_share(&all) > MOST_WILD => Kind::Inconclusive,
         () => Kind::NoDependenceFound,
     };
     let verdict = Verdict {
@@ -84,7 +95,7 @@ pub fn judge(measurement: &Measurement, storage: &StorageFacts, rule: &DecisionR
         tests: family,
         alpha: rule.alpha,
         power: if kind.is_dependence() { None } else { power },
-        missing: missing(kind, measurement, &broken, power, rule),
+        missing: missing(kind, measurement, &broken, &coverage, power, rule),
     };
     evidence.extend(identity(measurement));
     evidence.extend(reading.evidence);
@@ -120,6 +131,14 @@ struct Tested<'a> {
 }
 
 impl Tested<'_> {
+    /// Whether any test rejects in a component.
+    fn found(&self, component: Component) -> bool {
+        self.evidence.iter().any(|e| {
+            matches!(e.scope, Scope::Component(c) | Scope::Layer(c, _) if c == component)
+                && (self.rejected)(e)
+        })
+    }
+
     /// Whether a test at equal indices rejects in a component.
     fn found_in_place(&self, component: Component) -> bool {
         self.evidence.iter().any(|e| {
@@ -186,6 +205,52 @@ fn judge_component(
         change,
         detectable,
     })
+}
+
+/// Share of the compared values that are out of all proportion to those around them.
+fn wild_share(pairs: &[&PairMeasurement]) -> f64 {
+    let sums = total(pairs.iter().copied());
+    if sums.n > 0 { sums.clipped as f64 / sums.n as f64 } else { 0.0 }
+}
+
+/// How much of each model was compared.
+struct Coverage {
+    /// Share of the candidate's parameters in tensors with a counterpart.
+    candidate: f64,
+    /// The same of the reference.
+    reference: f64,
+}
+
+impl Coverage {
+    /// Units that were looked for wherever they are count as compared.
+    fn of(measurement: &Measurement, storage: &StorageFacts) -> Coverage {
+        let searched: BTreeSet<Component> = measurement.searched.iter().map(|m| m.component).collect();
+        let unit = |u: &Unmatched| {
+            matches!(u.key.role, Role::Gate | Role::Up | Role::Down) && searched.contains(&u.key.component)
+        };
+        let share = |shape: fn(&PairMeasurement) -> (u64, u64), only: &[Unmatched], total: u64| {
+            let paired: u64 = measurement.pairs.iter().map(|p| shape(p).0.saturating_mul(shape(p).1)).sum();
+            let found = paired + only.iter().filter(|u| unit(u)).map(|u| u.elements).sum::<u64>();
+            let total = total.max(paired + only.iter().map(|u| u.elements).sum::<u64>());
+            if total > 0 { found as f64 / total as f64 } else { 0.0 }
+        };
+        Coverage {
+            candidate: share(
+                |p| p.candidate_shape,
+                &measurement.candidate_only,
+                storage.candidate_parameters,
+            ),
+            reference: share(
+                |p| p.reference_shape,
+                &measurement.reference_only,
+                storage.reference_parameters,
+            ),
+        }
+    }
+
+    fn is_thin(&self) -> bool {
+        self.candidate.min(self.reference) < SMALLEST_COVERAGE
+    }
 }
 
 /// Whether most values are equal although no test found dependence. Independent weights hardly ever coincide (some do where
@@ -296,6 +361,7 @@ fn missing(
     kind: Kind,
     measurement: &Measurement,
     broken: &[BrokenSymmetry],
+    coverage: &Coverage,
     power: Option<Power>,
     rule: &DecisionRule,
 ) -> Vec<String> {
@@ -311,7 +377,19 @@ fn missing(
     if !all.is_empty() && all.iter().all(|p| p.identical) {
         return vec!["all values are equal, but there are too few of them, or they are all alike".to_owned()];
     }
-    let reason = if measurement.pairs.is_empty() {
+    let reason = if wild_share(&all) > MOST_WILD {
+        format!(
+            "{:.1} % of the values are out of all proportion to those around them",
+            100.0 * wild_share(&all)
+        )
+    } else if !measurement.pairs.is_empty() && coverage.is_thin() {
+        format!(
+            "{:.0} % of the candidate's and {:.0} % of the reference's parameters have a counterpart that could be compared; the \
+             rest may hold anything",
+            100.0 * coverage.candidate,
+            100.0 * coverage.reference
+        )
+    } else if measurement.pairs.is_empty() {
         "no tensor of the candidate has a counterpart in the reference".to_owned()
     } else if measurement.groups.is_empty() && measurement.fixed_points.is_empty() && !broken.is_empty() {
         "both models depend on fixed patterns by themselves, so no test of the pair has its null".to_owned()
@@ -371,7 +449,8 @@ fn identity(measurement: &Measurement) -> Vec<Evidence> {
 
 fn not_tested(measurement: &Measurement, broken: &[BrokenSymmetry]) -> Vec<NotTested> {
     let at_equal_indices = "only equal indices were tested";
-    let mut list = Vec::new();
+    let mut list =
+        vec![("tensors that play each other's part", "tensors were compared by their names' roles")];
     if measurement.searched.is_empty() {
         list.push(("relabelled units, heads or residual channels", at_equal_indices));
         list.push(("rotated residual stream, folded gains, rescaled pairs", at_equal_indices));

@@ -55,6 +55,8 @@ fn judged(pairs: Vec<PairMeasurement>, groups: Vec<ChannelGroup>) -> Judgement {
     let storage = StorageFacts {
         candidate_encoding: bf16.clone(),
         reference_encoding: bf16,
+        candidate_parameters: 0,
+        reference_parameters: 0,
         candidate_bits: 16.0,
         reference_bits: 16.0,
         significand_bits: None,

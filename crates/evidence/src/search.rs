@@ -1,6 +1,6 @@
 //! Tests on units that were matched wherever they are.
 
-use crate::tests_of_dependence::{SIGN_NULL, cosine};
+use crate::tests_of_dependence::{SIGN_NULL, add_up, cosine};
 use crate::{Evidence, Judgement, Kind, Scope, TestKind};
 use stemmata_alignment::{Channel, Hypothesis, LayerMatch, SearchPlan};
 use stemmata_architecture::{ChannelAxis, Component};
@@ -56,7 +56,7 @@ pub(crate) fn run(searched: &[LayerMatch]) -> Vec<Evidence> {
 
 /// The exact test and the effect size of one scope.
 fn pair(scope: Scope, basis: Basis, matches: &[&LayerMatch]) -> Vec<Evidence> {
-    let channels: Vec<Channel> = matches.iter().flat_map(|m| m.channels.iter().copied()).collect();
+    let channels: Vec<Channel> = add_up(matches.iter().map(|m| m.channels.as_slice()));
     let products: Vec<f64> = channels.iter().map(|c| c.product).collect();
     let signs = sign_flip(&products);
     let mut tests = Vec::new();
@@ -120,10 +120,9 @@ pub(crate) fn describe(
     let of = || searched.iter().filter(|m| Basis::from(m.hypothesis) == basis);
     let sum = |of_match: fn(&LayerMatch) -> u64| of().map(of_match).sum::<u64>();
     let (agreeing, unmoved) = (sum(|m| m.agreeing), sum(|m| m.unmoved));
-    let channels: Vec<f64> = of().flat_map(|m| m.channels.iter().map(|c| c.product)).collect();
     let (relabelled, rotated) = (2 * unmoved < agreeing, basis == Basis::ByTokens);
-    let opposed = channels.iter().filter(|product| **product < 0.0).count();
-    let flipped = !channels.is_empty() && 10 * opposed > channels.len();
+    let (matched, opposed) = (sum(|m| m.matched.0), sum(|m| m.matched.1));
+    let flipped = 10 * opposed > matched;
     let mut words = Vec::new();
     if rotated {
         words.push("the residual stream lies in another basis, as the shared tokens tell".to_owned());
@@ -132,7 +131,7 @@ pub(crate) fn describe(
         words.push(format!("hidden units carry other labels ({unmoved} of {agreeing} kept theirs)"));
     }
     if flipped {
-        words.push(format!("{opposed} of {} hidden units have the opposite sign", channels.len()));
+        words.push(format!("{opposed} of {matched} hidden units have the opposite sign"));
     }
     let relation = match () {
         () if rotated => "rotated",

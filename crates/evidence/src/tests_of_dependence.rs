@@ -29,11 +29,9 @@ pub(crate) fn run(measurement: &Measurement, rule: &DecisionRule) -> Vec<Evidenc
         for axis in ChannelAxis::ALL {
             let groups: Vec<_> =
                 measurement.groups.iter().filter(|g| g.component == component && g.axis == axis).collect();
-            let channels = match axis {
-                // A residual channel is the same channel in every layer: one coin for all of them.
-                ChannelAxis::Residual => add_up(groups.iter().map(|g| g.channels.as_slice())),
-                _ => groups.iter().flat_map(|g| g.channels.iter().copied()).collect(),
-            };
+            // A residual channel is the same channel in every layer: one coin for all of them. Hidden and value channels are
+            // joined by their index too: layers that were made as copies of one another, in both models, share their signs.
+            let channels = add_up(groups.iter().map(|g| g.channels.as_slice()));
             tests.extend(sign_test(axis, Scope::Component(component), &channels));
         }
         let points: Vec<_> = measurement.fixed_points.iter().filter(|f| f.component == component).collect();
@@ -72,7 +70,7 @@ struct Reach {
     reach_squared: f64,
 }
 
-fn add_up<'a>(groups: impl Iterator<Item = &'a [Channel]>) -> Vec<Channel> {
+pub(crate) fn add_up<'a>(groups: impl Iterator<Item = &'a [Channel]>) -> Vec<Channel> {
     let mut total: Vec<Channel> = Vec::new();
     for channels in groups {
         if total.len() < channels.len() {

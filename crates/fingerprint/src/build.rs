@@ -2,7 +2,7 @@
 
 use crate::{
     CountSketch, Factor, GroupSketch, PartSummary, RowReader, SelfCheck, SelfSums, Sketch, SketchParams,
-    UnitSketch, check_labels, clip, clip_limit, is_constant, picked, quantize, strongest,
+    UnitSketch, check_labels, clip, clip_limit, content_salt, is_constant, picked, quantize, strongest,
 };
 use std::collections::BTreeMap;
 use stemmata_architecture::{Anatomy, ChannelAxis, ChannelMap, Component, Part, channel_maps, labels_units};
@@ -157,7 +157,7 @@ impl Builder<'_> {
                 hasher.update(&x.to_bits().to_le_bytes());
                 squares += if x.is_finite() { f64::from(*x) * f64::from(*x) } else { 0.0 };
             }
-            let limit = clip_limit(buffer.len(), first, |i| buffer[i]);
+            let limit = clip_limit(buffer.len(), content_salt(&buffer), |i| buffer[i]);
             clip(&mut buffer, limit);
             for (index, row) in (first..).zip(buffer.chunks_exact_mut(cols)) {
                 if is_constant(row) {

@@ -13,7 +13,7 @@ mod self_check;
 mod sketch;
 
 pub use build::{Builder, sketch_model};
-pub use clip::{clip, clip_limit, is_constant};
+pub use clip::{clip, clip_limit, content_salt, is_constant, mix};
 pub use count_sketch::{CountSketch, picked, quantize};
 pub use encoding::{DecodeError, MAGIC, decode, encode};
 pub use rows::{RowReader, flipped};

@@ -9,17 +9,18 @@ pub fn fixed_points(k: u64) -> f64 {
     if k < 2 { 0.0 } else { -ln_gamma(k as f64 + 1.0) / std::f64::consts::LN_10 }
 }
 
-/// log10 of a bound on `P(K_1 + … + K_L ≥ k)` for fixed points in `sets` pairs of sets whose labels are permuted
-/// independently. Each count has factorial moments `E[C(K, j)] ≤ 1/j!`, hence `E[(1+t)^K] ≤ e^t`; the product over sets and
-/// Markov's inequality at `t = k/L − 1` give `e^(k−L)·(L/k)^k`. For one set use [`fixed_points`], which is sharper.
+/// log10 of a bound on `P(K_1 + … + K_L ≥ k)` for fixed points in `sets` pairs of sets, *however the relabellings of different
+/// sets depend on each other*. Each count has factorial moments `E[C(K, j)] ≤ 1/j!`, hence `E[(1+t)^K] ≤ e^t`; by convexity the
+/// same holds for their mean k̄ = k/L, and Markov's inequality at `t = k̄ − 1` gives `e^(k̄−1)·k̄^(−k̄)`. For one set use
+/// [`fixed_points`], which is sharper.
 pub fn fixed_points_pooled(k: u64, sets: u64) -> f64 {
     match sets {
         0 => 0.0,
         1 => fixed_points(k),
         _ if k <= sets => 0.0,
         _ => {
-            let (k, sets) = (k as f64, sets as f64);
-            ((k - sets - k * (k / sets).ln()) / std::f64::consts::LN_10).min(0.0)
+            let mean = k as f64 / sets as f64;
+            ((mean - 1.0 - mean * mean.ln()) / std::f64::consts::LN_10).min(0.0)
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::frame::Directions;
 use super::matrix::{Columns, rows_as_columns};
 use stemmata_architecture::{Anatomy, Component, Part, Role, Term};
-use stemmata_fingerprint::{RowReader, clip, clip_limit};
+use stemmata_fingerprint::{RowReader, clip, clip_limit, content_salt};
 use stemmata_model::{ReadError, Weights};
 
 /// Elements read at once.
@@ -57,6 +57,13 @@ impl<'a> Block<'a> {
     /// Units of all experts together.
     pub(crate) fn units(&self) -> u64 {
         self.ups.iter().map(|p| p.view.rows).sum()
+    }
+
+    /// Units of one expert; of all of them where experts differ.
+    pub(crate) fn width(&self) -> usize {
+        let first = self.ups.first().map_or(0, |p| p.view.rows);
+        let alike = self.ups.iter().all(|p| p.view.rows == first);
+        (if alike { first } else { self.units() }).max(1) as usize
     }
 
     /// Width of the residual stream.
@@ -156,7 +163,7 @@ fn each_chunk(
             let rows = step.min(part.view.rows - first) as usize;
             buffer.resize(rows * width, 0.0);
             reader.read(weights, &part.view, first, width, &mut buffer)?;
-            let limit = clip_limit(buffer.len(), first, |i| buffer[i]);
+            let limit = clip_limit(buffer.len(), content_salt(&buffer), |i| buffer[i]);
             clip(&mut buffer, limit);
             take(first as usize, rows, &buffer);
             first += rows as u64;

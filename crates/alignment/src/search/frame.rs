@@ -7,7 +7,7 @@
 
 use super::matrix::{Columns, rows_as_columns};
 use stemmata_architecture::View;
-use stemmata_fingerprint::{CountSketch, RowReader, clip, clip_limit};
+use stemmata_fingerprint::{CountSketch, RowReader, clip, clip_limit, content_salt};
 use stemmata_model::{ReadError, Weights};
 
 /// Directions of the frame as stored, where the residual stream is wider.
@@ -135,7 +135,7 @@ fn gather(
         let rows = ROWS.min((2 * half as u64 - first) as usize);
         buffer.resize(rows * d, 0.0);
         reader.read(weights, view, first, d, &mut buffer)?;
-        let limit = clip_limit(buffer.len(), first, |i| buffer[i]);
+        let limit = clip_limit(buffer.len(), content_salt(&buffer), |i| buffer[i]);
         clip(&mut buffer, limit);
         for (at, row) in rows_as_columns(&buffer, d).column_iter().enumerate() {
             let token = first as usize + at;

@@ -37,9 +37,11 @@ pub struct LayerMatch {
     pub hypothesis: Hypothesis,
     /// Units of the candidate and of the reference.
     pub units: (u64, u64),
-    /// Per unit whose gate has a mutual nearest neighbour: the sum of the cosines of what it reads and what it writes with its
-    /// partner's. Empty where there is no gate.
+    /// By index within an expert, over units whose gate has a mutual nearest neighbour: the sum of the cosines of what the unit
+    /// reads and what it writes with its partner's. Empty where there is no gate.
     pub channels: Vec<Channel>,
+    /// Units so matched, and those of them whose partner has the opposite sign.
+    pub matched: (u64, u64),
     /// Units for which gate, up and down (up and down where there is no gate), each matched by itself and whatever its sign,
     /// pick the same partner.
     pub agreeing: u64,
@@ -155,7 +157,7 @@ impl<'a> Search<'a> {
                 };
                 (c, r)
             });
-            let found = compare_units(c?, r?, self.threads);
+            let found = compare_units(c?, r?, ours.width(), self.threads);
             matches.push(LayerMatch {
                 component,
                 layer,
@@ -163,6 +165,7 @@ impl<'a> Search<'a> {
                 hypothesis: frame.hypothesis,
                 units: (ours.units(), theirs.units()),
                 channels: found.channels,
+                matched: found.matched,
                 agreeing: found.agreeing,
                 unmoved: found.unmoved,
             });
@@ -193,11 +196,13 @@ impl<'a> Search<'a> {
 
 struct Found {
     channels: Vec<Channel>,
+    matched: (u64, u64),
     agreeing: u64,
     unmoved: u64,
 }
 
-fn compare_units(mut c: Units, mut r: Units, threads: usize) -> Found {
+/// `width` is the number of units of one expert of the candidate.
+fn compare_units(mut c: Units, mut r: Units, width: usize, threads: usize) -> Found {
     for units in [&mut c, &mut r] {
         if let Some(gate) = &mut units.gate {
             // A direction that all gates share says nothing about which is which. Gates have no arbitrary sign.
@@ -213,7 +218,7 @@ fn compare_units(mut c: Units, mut r: Units, threads: usize) -> Found {
         (Some(c), Some(r)) => Some(nearest(c, r, false, threads)),
         _ => None,
     };
-    let mut found = Found { channels: Vec::new(), agreeing: 0, unmoved: 0 };
+    let mut found = Found { channels: Vec::new(), matched: (0, 0), agreeing: 0, unmoved: 0 };
     for (i, &partner) in up.of_candidate.iter().enumerate() {
         let same = partner != u32::MAX
             && partner == down.of_candidate[i]
@@ -225,7 +230,12 @@ fn compare_units(mut c: Units, mut r: Units, threads: usize) -> Found {
         found.unmoved += u64::from(i == j);
         if gate.is_some() {
             let product = dot(&c.up, i, &r.up, j) + dot(&c.down, i, &r.down, j);
-            found.channels.push(Channel { product, reach: 2.0 });
+            found.matched.0 += 1;
+            found.matched.1 += u64::from(product < 0.0);
+            found.channels.resize(found.channels.len().max(width), Channel::default());
+            let channel = &mut found.channels[i % width];
+            channel.product += product;
+            channel.reach += 2.0;
         }
     }
     found

@@ -1,1 +1,206 @@
+use super::*;
+use stemmata_architecture::{ComponentInfo, Norm, Part, RowOrder, View};
+use stemmata_model::{DType, Encoding, Storage, Tensor};
+use stemmata_stats::SplitMix64;
 
+const D: usize = 40;
+const H: usize = 72;
+const V: usize = 400;
+
+/// Row-major matrices of one layer and the embedding.
+#[derive(Clone)]
+struct Toy {
+    embedding: Vec<f32>,
+    gate: Vec<f32>,
+    up: Vec<f32>,
+    down: Vec<f32>,
+    gain: Vec<f32>,
+}
+
+struct Memory {
+    tensors: Vec<Tensor>,
+    values: Vec<Vec<f32>>,
+}
+
+impl Weights for Memory {
+    fn tensors(&self) -> &[Tensor] {
+        &self.tensors
+    }
+    fn read(&self, tensor: usize, start: u64, out: &mut [f32]) -> Result<(), ReadError> {
+        out.copy_from_slice(&self.values[tensor][start as usize..start as usize + out.len()]);
+        Ok(())
+    }
+    fn bytes_read(&self) -> u64 {
+        0
+    }
+}
+
+impl Toy {
+    fn random(seed: u64) -> Toy {
+        let mut random = SplitMix64::new(seed);
+        let mut draw = |n: usize| (0..n).map(|_| random.normal() as f32).collect::<Vec<f32>>();
+        let (embedding, gate, up, down) = (draw(V * D), draw(H * D), draw(H * D), draw(D * H));
+        let gain = draw(D).iter().map(|x| 1.0 + 0.2 * x).collect();
+        Toy { embedding, gate, up, down, gain }
+    }
+
+    fn build(&self) -> (Memory, Anatomy) {
+        let list = [
+            (None, Role::TokenEmbedding, V, D, &self.embedding),
+            (Some(0), Role::FeedForwardNorm, 1, D, &self.gain),
+            (Some(0), Role::Gate, H, D, &self.gate),
+            (Some(0), Role::Up, H, D, &self.up),
+            (Some(0), Role::Down, D, H, &self.down),
+        ];
+        let (mut memory, mut parts) = (Memory { tensors: Vec::new(), values: Vec::new() }, Vec::new());
+        for (layer, role, rows, cols, values) in list {
+            let (rows, cols) = (rows as u64, cols as u64);
+            let tensor = memory.tensors.len();
+            memory.values.push(values.clone());
+            let storage = Storage { file: 0, offset: 0, len: rows * cols * 4, strides: None };
+            let (name, encoding) = (format!("t{tensor}"), Encoding::Plain(DType::F32));
+            memory.tensors.push(Tensor { name, shape: vec![rows, cols], encoding, storage });
+            let order = RowOrder::Stored;
+            let view = View { tensor, rows, cols, first: 0, row_stride: cols, col_stride: 1, order };
+            let component = Component::LanguageModel;
+            parts.push(Part {
+                component,
+                layer,
+                expert: None,
+                role,
+                term: Term::Weight,
+                guessed: false,
+                view,
+            });
+        }
+        let info = ComponentInfo {
+            component: Component::LanguageModel,
+            norm: Norm::Rms,
+            gated: true,
+            layers: 1,
+            residual: D as u64,
+            query_heads: 4,
+            kv_heads: 4,
+            head_dim: 10,
+        };
+        let anatomy = Anatomy {
+            family: "toy".into(),
+            inferred: false,
+            components: vec![info],
+            parts,
+            unmapped: vec![],
+            ignored: vec![],
+            notes: vec![],
+        };
+        (memory, anatomy)
+    }
+
+    /// Units moved to other places; every second one with the opposite sign and another scale if `rescaled`.
+    fn relabelled(&self, rescaled: bool) -> Toy {
+        let mut out = self.clone();
+        for unit in 0..H {
+            let from = (unit * 5 + 11) % H;
+            let scale = match (rescaled, unit % 2) {
+                (true, 0) => -3.0,
+                (true, _) => 0.5,
+                _ => 1.0,
+            };
+            for i in 0..D {
+                out.gate[unit * D + i] = self.gate[from * D + i];
+                out.up[unit * D + i] = scale * self.up[from * D + i];
+                out.down[i * H + unit] = self.down[i * H + from] / scale;
+            }
+        }
+        out
+    }
+
+    /// The residual stream in another basis, the gain folded into what reads it.
+    fn rotated(&self) -> Toy {
+        let rotation =
+            Columns::from_fn(D, D, |i, j| SplitMix64::new((i * D + j) as u64 + 77).normal() as f32).qr().q();
+        let times = |values: &[f32], rows: usize| -> Vec<f32> {
+            let rotated = rotation.transpose() * Columns::from_column_slice(D, rows, values);
+            rotated.iter().copied().collect()
+        };
+        let folded = |values: &[f32]| -> Vec<f32> {
+            values.iter().enumerate().map(|(i, x)| x * self.gain[i % D]).collect()
+        };
+        let down = rotation.transpose() * Columns::from_column_slice(H, D, &self.down).transpose();
+        Toy {
+            embedding: times(&self.embedding, V),
+            gate: times(&folded(&self.gate), H),
+            up: times(&folded(&self.up), H),
+            down: down.transpose().iter().copied().collect(),
+            gain: vec![1.0; D],
+        }
+    }
+
+    fn noisy(&self, sigma: f32) -> Toy {
+        let mut random = SplitMix64::new(5);
+        let mut add = |v: &[f32]| v.iter().map(|x| x + sigma * random.normal() as f32).collect::<Vec<f32>>();
+        Toy {
+            embedding: add(&self.embedding),
+            gate: add(&self.gate),
+            up: add(&self.up),
+            down: add(&self.down),
+            gain: self.gain.clone(),
+        }
+    }
+}
+
+fn search(candidate: &Toy, reference: &Toy, threads: usize) -> Vec<LayerMatch> {
+    let (c, r) = (candidate.build(), reference.build());
+    assert_eq!(search_plan(&c.1, &r.1).layers, [(Component::LanguageModel, 0)]);
+    let stop = AtomicBool::new(false);
+    Search::new((&c.0, &c.1), (&r.0, &r.1), threads, &stop).examine(Component::LanguageModel, 0).unwrap()
+}
+
+fn sign(found: &LayerMatch) -> f64 {
+    stemmata_stats::sign_flip(&found.channels.iter().map(|c| c.product).collect::<Vec<f64>>()).log10_p
+}
+
+#[test]
+fn relabelled_units_are_found_as_stored() {
+    let a = Toy::random(1);
+    let found = search(&a.relabelled(false).noisy(0.3), &a, 2);
+    assert_eq!(found[0].hypothesis, Hypothesis::AsStored);
+    assert!(sign(&found[0]) < -15.0, "{}", sign(&found[0]));
+    assert!(found[0].agreeing as usize > H * 9 / 10 && found[0].unmoved < 5);
+}
+
+#[test]
+fn a_rotated_stream_is_found_by_its_tokens() {
+    let a = Toy::random(2);
+    let found = search(&a.relabelled(false).rotated().noisy(0.1), &a, 2);
+    let [stored, tokens] = &found[..] else { panic!("{found:?}") };
+    assert!(stored.agreeing < 10 && sign(stored) > -4.0);
+    assert!(tokens.agreeing as usize > H * 9 / 10 && sign(tokens) < -15.0);
+    assert!(matches!(tokens.hypothesis, Hypothesis::ByTokens { explained, .. } if explained > 0.95));
+}
+
+#[test]
+fn rescaled_signs_leave_the_agreement_alone() {
+    let a = Toy::random(3);
+    let found = search(&a.relabelled(true).rotated().noisy(0.05), &a, 1);
+    assert!(sign(&found[1]) > -3.0, "half of the units have the opposite sign");
+    assert!(found[1].agreeing as usize > H * 9 / 10);
+    assert!((H / 3..=2 * H / 3).contains(&(found[1].matched.1 as usize)));
+}
+
+#[test]
+fn strangers_are_not_matched_and_threads_change_nothing() {
+    let (a, b) = (Toy::random(4), Toy::random(5));
+    let found = search(&a, &b, 1);
+    assert!(found.iter().all(|m| m.agreeing < 5 && sign(m) > -4.0), "{found:?}");
+    assert_eq!(search(&a, &b, 3), found);
+}
+
+#[test]
+fn a_few_spread_layers_come_first() {
+    let layers = (0..30).map(|l| (Component::LanguageModel, l)).collect();
+    let plan = SearchPlan { layers, tests: 124 };
+    assert_eq!(plan.first().iter().map(|l| l.1).collect::<Vec<_>>(), [3, 11, 18, 26]);
+    let short =
+        SearchPlan { layers: vec![(Component::VisionTower, 0), (Component::VisionTower, 1)], tests: 12 };
+    assert_eq!(short.first().len(), 2);
+}
