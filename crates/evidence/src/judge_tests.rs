@@ -172,3 +172,102 @@ fn without_a_symmetry_there_is_no_test() {
     assert_eq!(both.broken.len(), 1);
     assert!(both.not_tested.iter().any(|n| n.what.contains("sign-flip/hidden")));
 }
+
+#[test]
+fn copies_of_a_layer_in_both_models_are_one_coin() {
+    // Two models whose eight layers are copies of one each: the products of all layers are the same numbers.
+    let mut random = SplitMix64::new(10);
+    let mut accused = 0;
+    for _ in 0..200 {
+        let layer = channels(64, 0.0, &mut random);
+        let r = weights(&mut random);
+        let groups = (0..8).map(|l| group(l, layer.clone())).collect();
+        let other = std::cell::RefCell::new(SplitMix64::new(98));
+        let unlike = moments(&r[..500], |_| 0.02 * other.borrow_mut().normal());
+        accused += u32::from(judged(vec![pair(Role::Up, unlike)], groups).verdict.kind.is_dependence());
+    }
+    assert_eq!(accused, 0);
+}
+
+#[test]
+fn an_equal_table_accuses_nobody() {
+    let mut random = SplitMix64::new(11);
+    let r = weights(&mut random);
+    let other = std::cell::RefCell::new(SplitMix64::new(97));
+    let unlike = moments(&r, |_| 0.02 * other.borrow_mut().normal());
+    let mut table = pair(Role::PositionEmbedding, moments(&r[..2000], |x| x));
+    table.key.component = Component::VisionTower;
+    let judgement =
+        judged(vec![pair(Role::Up, unlike), table], vec![group(0, channels(400, 0.0, &mut random))]);
+    assert_eq!(judgement.verdict.kind, Kind::NoDependenceFound);
+    let vision = judgement.components.iter().find(|c| c.component == Component::VisionTower).unwrap();
+    assert_eq!(vision.kind, Kind::Identical, "that the table is equal is said, of the component alone");
+}
+
+#[test]
+fn nobody_is_acquitted_on_a_small_part() {
+    let mut random = SplitMix64::new(12);
+    let r = weights(&mut random);
+    let other = std::cell::RefCell::new(SplitMix64::new(96));
+    let unlike = moments(&r, |_| 0.02 * other.borrow_mut().normal());
+    let groups = vec![group(0, channels(400, 0.0, &mut random))];
+    let of = |alone: u64| {
+        let pairs = vec![pair(Role::Up, unlike)];
+        let key = PairKey { layer: Some(7), ..pairs[0].key };
+        let candidate_only = vec![stemmata_alignment::Unmatched { key, elements: alone }];
+        let measurement =
+            Measurement { pairs, groups: groups.clone(), candidate_only, ..Measurement::default() };
+        judge(&measurement, &StorageFacts::default(), &DecisionRule::default()).verdict
+    };
+    assert_eq!(of(10_000).kind, Kind::NoDependenceFound);
+    let thin = of(30_000);
+    assert_eq!(thin.kind, Kind::Inconclusive);
+    assert!(thin.missing[0].contains("40 % of the candidate"), "{:?}", thin.missing);
+}
+
+#[test]
+fn units_found_elsewhere_make_a_relation_and_an_effect_alone_says_so() {
+    use stemmata_alignment::{Hypothesis, LayerMatch};
+    let mut random = SplitMix64::new(13);
+    let r = weights(&mut random);
+    let other = std::cell::RefCell::new(SplitMix64::new(95));
+    let unlike = moments(&r, |_| 0.02 * other.borrow_mut().normal());
+    let found = |cosine: f64, agreeing: u64| LayerMatch {
+        component: COMPONENT,
+        layer: 0,
+        reference_layer: 0,
+        hypothesis: Hypothesis::ByTokens { tokens: 1000, explained: 0.9 },
+        units: (400, 400),
+        channels: channels(400, cosine, &mut SplitMix64::new(3)),
+        matched: (400, 190),
+        agreeing,
+        unmoved: 1,
+    };
+    let of = |found: LayerMatch| {
+        let groups = vec![group(0, channels(400, 0.0, &mut SplitMix64::new(4)))];
+        let measurement = Measurement {
+            pairs: vec![pair(Role::Up, unlike)],
+            groups,
+            searched: vec![found],
+            search_tests: 8,
+            ..Measurement::default()
+        };
+        judge(&measurement, &StorageFacts::default(), &DecisionRule::default())
+    };
+    let exact = of(found(0.9, 390));
+    assert_eq!((exact.verdict.kind, exact.verdict.tier), (Kind::Related, crate::Tier::Exact));
+    assert_eq!(exact.verdict.relation, Some("rotated"));
+    assert!(
+        exact.components.iter().all(|c| c.change.is_none()),
+        "nothing is said of change at equal indices"
+    );
+    let effect = of(found(0.0, 390));
+    assert_eq!((effect.verdict.kind, effect.verdict.tier), (Kind::Related, crate::Tier::Effect));
+    let nothing = of(found(0.0, 60));
+    assert_eq!(
+        nothing.verdict.kind,
+        Kind::NoDependenceFound,
+        "15 % is more than assumed, and decides nothing"
+    );
+    assert_eq!(nothing.verdict.tests, 2 + 8);
+}

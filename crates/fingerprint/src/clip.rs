@@ -114,6 +114,27 @@ mod tests {
     }
 
     #[test]
+    fn nobody_can_tell_beforehand_where_the_limit_looks() {
+        let mut random = SplitMix64::new(7);
+        let mut x: Vec<f32> = (0..65_536).map(|_| random.normal() as f32).collect();
+        let flipped: Vec<f32> = x.iter().enumerate().map(|(i, x)| if i % 3 == 0 { -x } else { *x }).collect();
+        assert_eq!(content_salt(&x), content_salt(&flipped));
+        let plain = clip_limit(x.len(), content_salt(&x), |i| x[i]);
+        // The positions that were looked at, made tiny: they are not looked at again.
+        let salt = content_salt(&x);
+        for _ in 0..4 {
+            let seen = std::cell::RefCell::new(Vec::new());
+            clip_limit(x.len(), salt, |i| {
+                seen.borrow_mut().push(i);
+                x[i]
+            });
+            seen.into_inner().into_iter().for_each(|i| x[i] = 1.2e-38);
+        }
+        let poisoned = clip_limit(x.len(), content_salt(&x), |i| x[i]);
+        assert!((plain / 2.0..=2.0 * plain).contains(&poisoned), "{poisoned}");
+    }
+
+    #[test]
     fn odd_values_are_no_trouble() {
         let few = |x: &[f32]| clip_limit(x.len(), 1, |i| x[i]);
         assert_eq!(few(&[]), f32::INFINITY);

@@ -72,7 +72,7 @@ pub(crate) fn nearest(
     let mut parts = Vec::new();
     std::thread::scope(|scope| {
         let spawned: Vec<_> = (1..threads.max(1))
-            .map_while(|_| std::thread::Builder::new().spawn_scoped(scope, &work).ok())
+            .map_while(|_| std::thread::Builder::new().spawn_scoped(scope, work).ok())
             .collect();
         parts.push(work());
         parts.extend(spawned.into_iter().filter_map(|thread| thread.join().ok()));

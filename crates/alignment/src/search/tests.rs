@@ -1,3 +1,4 @@
+use super::matrix::Columns;
 use super::*;
 use stemmata_architecture::{ComponentInfo, Norm, Part, RowOrder, View};
 use stemmata_model::{DType, Encoding, Storage, Tensor};
