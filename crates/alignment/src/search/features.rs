@@ -1,7 +1,7 @@
 //! Feed-forward units of one layer of one model, seen in a frame.
 
 use super::frame::Directions;
-use super::matrix::{Columns, rows_as_columns};
+use super::matrix::Columns;
 use stemmata_architecture::{Anatomy, Component, Part, Role, Term};
 use stemmata_fingerprint::{RowReader, clip, clip_limit, content_salt};
 use stemmata_model::{ReadError, Weights};
@@ -9,7 +9,7 @@ use stemmata_model::{ReadError, Weights};
 /// Elements read at once.
 const CHUNK: usize = 1 << 20;
 
-/// K × units; experts follow one another.
+/// K × picked units.
 pub(crate) struct Units {
     /// What decides whether a unit fires; `None` where the block has no gate.
     pub(crate) gate: Option<Columns>,
@@ -77,97 +77,134 @@ impl<'a> Block<'a> {
         count(&self.gates) + count(&self.ups) + count(&self.downs)
     }
 
-    /// Projects all units. The gain of the norm before the block is multiplied into what units read, so that a gain that
-    /// was folded into the weights and one that was not are alike.
+    /// Projects the picked units (all experts counted through). The gain of the norm before the block is multiplied into what
+    /// units read, so that a gain that was folded into the weights and one that was not are alike.
     pub(crate) fn read(
         &self,
         weights: &dyn Weights,
         directions: &Directions,
+        picked: &[u64],
         stop: &dyn Fn() -> bool,
     ) -> Result<Units, ReadError> {
-        let d = directions.ncols();
+        let d = directions.width();
         let mut gain = vec![1.0_f32; d];
         if let Some(part) = self.gain.filter(|p| p.view.elements() == d as u64) {
             RowReader::default().read(weights, &part.view, 0, d, &mut gain)?;
             clip(&mut gain, f32::MAX);
         }
-        let reading = Columns::from_fn(directions.nrows(), d, |k, i| directions[(k, i)] * gain[i]);
-        let read = |parts: &[&Part]| inputs(weights, parts, &reading, stop);
+        let read = |parts: &[&Part]| inputs(weights, parts, directions, &gain, picked, stop);
         Ok(Units {
             gate: if self.gates.is_empty() { None } else { Some(read(&self.gates)?) },
             up: read(&self.ups)?,
-            down: outputs(weights, &self.downs, directions, stop)?,
+            down: outputs(weights, &self.downs, directions, picked, stop)?,
         })
     }
 }
 
-/// Rows of matrices that read the residual stream, projected: K × rows.
+/// Those of `picked` (increasing) that lie in `first .. first + count`, as positions in the list and offsets from `first`.
+fn within(
+    picked: &[u64],
+    first: u64,
+    count: u64,
+) -> impl ExactSizeIterator<Item = (usize, usize)> + Clone + '_ {
+    let start = picked.partition_point(|unit| *unit < first);
+    let end = picked.partition_point(|unit| *unit < first + count);
+    (start..end).map(move |at| (at, (picked[at] - first) as usize))
+}
+
+/// Picked rows of matrices that read the residual stream, projected: K × rows.
 fn inputs(
     weights: &dyn Weights,
     parts: &[&Part],
     directions: &Directions,
+    gain: &[f32],
+    picked: &[u64],
     stop: &dyn Fn() -> bool,
 ) -> Result<Columns, ReadError> {
-    let d = directions.ncols();
-    let total: u64 = parts.iter().map(|p| p.view.rows).sum();
-    let mut out = Columns::zeros(directions.nrows(), total as usize);
-    let mut at = 0;
-    each_chunk(weights, parts, d, stop, &mut |_, rows, chunk| {
-        let product = directions * rows_as_columns(chunk, d);
-        out.columns_mut(at, rows).copy_from(&product);
-        at += rows;
-    })?;
-    Ok(out)
-}
-
-/// Columns of matrices that write to the residual stream, projected: K × columns.
-fn outputs(
-    weights: &dyn Weights,
-    parts: &[&Part],
-    directions: &Directions,
-    stop: &dyn Fn() -> bool,
-) -> Result<Columns, ReadError> {
-    let total: u64 = parts.iter().map(|p| p.view.cols).sum();
-    let mut out = Columns::zeros(directions.nrows(), total as usize);
+    let d = directions.width();
+    let mut out = Columns::zeros(directions.count(), picked.len());
     let mut before = 0;
     for part in parts {
-        let units = part.view.cols as usize;
-        let mut into = out.columns_mut(before, units);
-        each_chunk(weights, &[part], units, stop, &mut |first, rows, chunk| {
-            // Row r of `down` holds what every unit writes to residual channel r.
-            let chunk = rows_as_columns(chunk, units).transpose();
-            into.gemm(1.0, &directions.columns(first, rows), &chunk, 1.0);
+        each_chunk(weights, part, d, stop, &mut |first, rows, chunk| {
+            let wanted = within(picked, before + first as u64, rows as u64);
+            let Some(start) = wanted.clone().next().map(|(at, _)| at) else { return };
+            let mut rows = Columns::zeros(d, wanted.len());
+            for (column, (_, row)) in wanted.enumerate() {
+                let values = chunk[row * d..(row + 1) * d].iter().zip(gain);
+                rows.column_mut(column).iter_mut().zip(values).for_each(|(out, (x, g))| *out = x * g);
+            }
+            let mut into = out.columns_mut(start, rows.ncols());
+            match directions {
+                Directions::Dense(matrix) => into.copy_from(&(matrix * rows)),
+                Directions::Hashed(hash, _) => {
+                    let columns = rows.as_slice().chunks_exact(d).zip(into.column_iter_mut());
+                    columns.for_each(|(row, mut out)| hash.add(row, out.as_mut_slice()));
+                }
+            }
         })?;
-        before += units;
+        before += part.view.rows;
     }
     Ok(out)
 }
 
-/// Calls `take(first row, rows, values)` for chunk after chunk of each part, wild values cut.
-fn each_chunk(
+/// Picked columns of matrices that write to the residual stream, projected: K × columns.
+fn outputs(
     weights: &dyn Weights,
     parts: &[&Part],
+    directions: &Directions,
+    picked: &[u64],
+    stop: &dyn Fn() -> bool,
+) -> Result<Columns, ReadError> {
+    let mut out = Columns::zeros(picked.len(), directions.count());
+    let mut before = 0;
+    for part in parts {
+        let units = part.view.cols as usize;
+        let wanted: Vec<(usize, usize)> = within(picked, before, units as u64).collect();
+        before += units as u64;
+        let Some(start) = wanted.first().map(|(at, _)| *at) else { continue };
+        let mut into = out.rows_mut(start, wanted.len());
+        each_chunk(weights, part, units, stop, &mut |first, rows, chunk| {
+            // Row r of `down` holds what every unit writes to residual channel r.
+            let chunk = Columns::from_fn(wanted.len(), rows, |unit, row| chunk[row * units + wanted[unit].1]);
+            match directions {
+                Directions::Dense(matrix) => {
+                    into.gemm(1.0, &chunk, &matrix.columns(first, rows).transpose(), 1.0);
+                }
+                Directions::Hashed(hash, _) => {
+                    for (row, values) in chunk.column_iter().enumerate() {
+                        let (bucket, sign) = hash.slot(first + row);
+                        into.column_mut(bucket).axpy(sign, &values, 1.0);
+                    }
+                }
+            }
+        })?;
+    }
+    Ok(out.transpose())
+}
+
+/// Calls `take(first row, rows, values)` for chunk after chunk of a part, wild values cut.
+fn each_chunk(
+    weights: &dyn Weights,
+    part: &Part,
     width: usize,
     stop: &dyn Fn() -> bool,
     take: &mut dyn FnMut(usize, usize, &[f32]),
 ) -> Result<(), ReadError> {
     let mut reader = RowReader::default();
     let mut buffer = Vec::new();
-    for part in parts {
-        let step = (CHUNK / width).max(1) as u64;
-        let mut first = 0;
-        while first < part.view.rows {
-            if stop() {
-                return Err(ReadError::Interrupted);
-            }
-            let rows = step.min(part.view.rows - first) as usize;
-            buffer.resize(rows * width, 0.0);
-            reader.read(weights, &part.view, first, width, &mut buffer)?;
-            let limit = clip_limit(buffer.len(), content_salt(&buffer), |i| buffer[i]);
-            clip(&mut buffer, limit);
-            take(first as usize, rows, &buffer);
-            first += rows as u64;
+    let step = (CHUNK / width).max(1) as u64;
+    let mut first = 0;
+    while first < part.view.rows {
+        if stop() {
+            return Err(ReadError::Interrupted);
         }
+        let rows = step.min(part.view.rows - first) as usize;
+        buffer.resize(rows * width, 0.0);
+        reader.read(weights, &part.view, first, width, &mut buffer)?;
+        let limit = clip_limit(buffer.len(), content_salt(&buffer), |i| buffer[i]);
+        clip(&mut buffer, limit);
+        take(first as usize, rows, &buffer);
+        first += rows as u64;
     }
     Ok(())
 }

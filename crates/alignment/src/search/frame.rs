@@ -19,14 +19,45 @@ const KEPT: usize = 256;
 /// Rows of an embedding read at once.
 const ROWS: usize = 256;
 
-/// Directions in the residual space of one model, K × d.
-pub(crate) type Directions = Columns;
+/// Directions in the residual space of one model.
+#[derive(Clone)]
+pub(crate) enum Directions {
+    /// K × d.
+    Dense(Columns),
+    /// Every residual channel is added, with a random sign, to one of K numbers.
+    Hashed(CountSketch, usize),
+}
+
+impl Directions {
+    /// Width of the residual stream.
+    pub(crate) fn width(&self) -> usize {
+        match self {
+            Directions::Dense(matrix) => matrix.ncols(),
+            Directions::Hashed(_, width) => *width,
+        }
+    }
+
+    /// K.
+    pub(crate) fn count(&self) -> usize {
+        match self {
+            Directions::Dense(matrix) => matrix.nrows(),
+            Directions::Hashed(hash, _) => hash.buckets(),
+        }
+    }
+}
 
 /// One hypothesis with its directions in both models.
 pub(crate) struct Frame {
     pub(crate) hypothesis: Hypothesis,
     pub(crate) candidate: Directions,
     pub(crate) reference: Directions,
+}
+
+impl Frame {
+    /// Widths of the two residual streams.
+    pub(crate) fn widths(&self) -> [u64; 2] {
+        [&self.candidate, &self.reference].map(|directions| directions.width() as u64)
+    }
 }
 
 /// How the two residual bases are taken to correspond.
@@ -51,15 +82,9 @@ pub(crate) fn as_stored(candidate: u64, reference: u64) -> Option<Frame> {
     }
     let d = candidate as usize;
     let directions = if d <= WHOLE {
-        Columns::identity(d, d)
+        Directions::Dense(Columns::identity(d, d))
     } else {
-        let hash = CountSketch::new(d, HASHED, 0);
-        let mut directions = Columns::zeros(HASHED, d);
-        for i in 0..d {
-            let (bucket, sign) = hash.slot(i);
-            directions[(bucket, i)] = sign;
-        }
-        directions
+        Directions::Hashed(CountSketch::new(d, HASHED, 0), d)
     };
     Some(Frame { hypothesis: Hypothesis::AsStored, candidate: directions.clone(), reference: directions })
 }
@@ -101,8 +126,12 @@ pub(crate) fn by_tokens(
     };
     let explained = explained(&candidate, &c.check, &reference, &r.check);
     let hypothesis = Hypothesis::ByTokens { tokens, explained };
-    let finite = |m: &Directions| m.iter().all(|x| x.is_finite());
-    Ok((finite(&candidate) && finite(&reference)).then_some(Frame { hypothesis, candidate, reference }))
+    let finite = |m: &Columns| m.iter().all(|x| x.is_finite());
+    Ok((finite(&candidate) && finite(&reference)).then(|| Frame {
+        hypothesis,
+        candidate: Directions::Dense(candidate),
+        reference: Directions::Dense(reference),
+    }))
 }
 
 /// Token rows of one model, or signed sums of groups of them, less their mean; d × n.
@@ -158,7 +187,7 @@ fn gather(
 
 /// 1 − ‖Q_c E_c − Q_r E_r‖² / (‖Q_c E_c‖² + ‖Q_r E_r‖²) on tokens that made no frame: 1 for the same rows in another basis, 0
 /// for rows that have nothing in common.
-fn explained(candidate: &Directions, c: &Columns, reference: &Directions, r: &Columns) -> f64 {
+fn explained(candidate: &Columns, c: &Columns, reference: &Columns, r: &Columns) -> f64 {
     let (c, r) = (candidate * c, reference * r);
     let squares = |m: &Columns| m.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>();
     let total = squares(&c) + squares(&r);

@@ -17,10 +17,15 @@ use features::{Block, Units};
 use frame::Frame;
 use matching::nearest;
 use matrix::{centre, dot, normalise};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use stemmata_architecture::{Anatomy, Component, Role, Term};
+use stemmata_fingerprint::picked;
 use stemmata_model::{ReadError, Weights};
 
+/// Units of the side with fewer of them that look for a partner among all units of the other.
+const QUERIES: u64 = 2048;
 /// Layers that are looked at before the rest.
 const FIRST_LAYERS: u32 = 4;
 
@@ -35,7 +40,7 @@ pub struct LayerMatch {
     pub reference_layer: u32,
     /// How the residual bases were taken to correspond.
     pub hypothesis: Hypothesis,
-    /// Units of the candidate and of the reference.
+    /// Units of the candidate and of the reference that took part.
     pub units: (u64, u64),
     /// By index within an expert, over units whose gate has a mutual nearest neighbour: the sum of the cosines of what the unit
     /// reads and what it writes with its partner's. Empty where there is no gate.
@@ -98,7 +103,8 @@ pub struct Search<'a> {
     anatomies: [&'a Anatomy; 2],
     threads: usize,
     stop: &'a AtomicBool,
-    frames: Vec<(Component, Vec<Frame>)>,
+    /// By component, and whether by tokens.
+    frames: BTreeMap<(Component, bool), Option<Arc<Frame>>>,
 }
 
 impl<'a> Search<'a> {
@@ -118,7 +124,7 @@ impl<'a> Search<'a> {
             anatomies: [candidate.1, reference.1],
             threads,
             stop,
-            frames: Vec::new(),
+            frames: BTreeMap::new(),
         }
     }
 
@@ -137,33 +143,34 @@ impl<'a> Search<'a> {
     pub fn examine(&mut self, component: Component, layer: u32) -> Result<Vec<LayerMatch>, ReadError> {
         let [ours, theirs] = self.anatomies.map(|anatomy| Block::of(anatomy, component, layer));
         let (Some(ours), Some(theirs)) = (ours, theirs) else { return Ok(Vec::new()) };
-        let at = self.frames_of(component, [ours.residual(), theirs.residual()])?;
         let stopped = || self.stop.load(Ordering::Relaxed);
-        let mut matches = Vec::new();
-        for frame in &self.frames[at].1 {
-            if frame.candidate.ncols() as u64 != ours.residual()
-                || frame.reference.ncols() as u64 != theirs.residual()
-            {
-                continue;
+        let widths = [ours.residual(), theirs.residual()];
+        let picks = picks(ours.units(), theirs.units());
+        let mut matches: Vec<LayerMatch> = Vec::new();
+        for by_tokens in [false, true] {
+            // Where most units were found in the basis as it is, no other basis is asked.
+            if matches.iter().any(|m| 2 * m.agreeing > m.units.0.min(m.units.1)) {
+                break;
             }
+            let Some(frame) = self.frame(component, widths, by_tokens)? else { continue };
             let [c_weights, r_weights] = self.weights;
             let (c, r) = std::thread::scope(|scope| {
-                let other = std::thread::Builder::new()
-                    .spawn_scoped(scope, || theirs.read(r_weights, &frame.reference, &stopped));
-                let c = ours.read(c_weights, &frame.candidate, &stopped);
+                let read_theirs = || theirs.read(r_weights, &frame.reference, &picks[1], &stopped);
+                let other = std::thread::Builder::new().spawn_scoped(scope, read_theirs);
+                let c = ours.read(c_weights, &frame.candidate, &picks[0], &stopped);
                 let r = match other {
                     Ok(thread) => thread.join().unwrap_or(Err(ReadError::Interrupted)),
-                    Err(_) => theirs.read(r_weights, &frame.reference, &stopped),
+                    Err(_) => theirs.read(r_weights, &frame.reference, &picks[1], &stopped),
                 };
                 (c, r)
             });
-            let found = compare_units(c?, r?, ours.width(), self.threads);
+            let found = compare_units(c?, r?, &picks, ours.width(), self.threads);
             matches.push(LayerMatch {
                 component,
                 layer,
                 reference_layer: layer,
                 hypothesis: frame.hypothesis,
-                units: (ours.units(), theirs.units()),
+                units: (picks[0].len() as u64, picks[1].len() as u64),
                 channels: found.channels,
                 matched: found.matched,
                 agreeing: found.agreeing,
@@ -173,10 +180,15 @@ impl<'a> Search<'a> {
         Ok(matches)
     }
 
-    /// Index of the frames of a component, made when first asked for.
-    fn frames_of(&mut self, component: Component, widths: [u64; 2]) -> Result<usize, ReadError> {
-        if let Some(at) = self.frames.iter().position(|(c, _)| *c == component) {
-            return Ok(at);
+    /// A frame of a component, made when first asked for; `None` where the hypothesis does not apply.
+    fn frame(
+        &mut self,
+        component: Component,
+        widths: [u64; 2],
+        by_tokens: bool,
+    ) -> Result<Option<Arc<Frame>>, ReadError> {
+        if let Some(frame) = self.frames.get(&(component, by_tokens)) {
+            return Ok(frame.clone().filter(|frame| frame.widths() == widths));
         }
         let embedding = |anatomy: &'a Anatomy| {
             let wanted = |p: &&stemmata_architecture::Part| {
@@ -184,13 +196,26 @@ impl<'a> Search<'a> {
             };
             anatomy.parts.iter().find(wanted).map(|p| &p.view)
         };
-        let mut frames: Vec<Frame> = frame::as_stored(widths[0], widths[1]).into_iter().collect();
-        if let [Some(c), Some(r)] = self.anatomies.map(embedding) {
-            let stopped = || self.stop.load(Ordering::Relaxed);
-            frames.extend(frame::by_tokens(self.weights, [c, r], &stopped)?);
-        }
-        self.frames.push((component, frames));
-        Ok(self.frames.len() - 1)
+        let stopped = || self.stop.load(Ordering::Relaxed);
+        let made = match (by_tokens, self.anatomies.map(embedding)) {
+            (false, _) => frame::as_stored(widths[0], widths[1]),
+            (true, [Some(c), Some(r)]) => frame::by_tokens(self.weights, [c, r], &stopped)?,
+            (true, _) => None,
+        };
+        let made = made.map(Arc::new);
+        self.frames.insert((component, by_tokens), made.clone());
+        Ok(made.filter(|frame| frame.widths() == widths))
+    }
+}
+
+/// Which units of candidate and reference take part: all of the larger side, at most [`QUERIES`] evenly spaced ones of the other.
+/// A function of the numbers of units alone.
+fn picks(candidate: u64, reference: u64) -> [Vec<u64>; 2] {
+    let few = |n: u64| picked(n, QUERIES).collect();
+    if candidate <= reference {
+        [few(candidate), (0..reference).collect()]
+    } else {
+        [(0..candidate).collect(), few(reference)]
     }
 }
 
@@ -202,7 +227,7 @@ struct Found {
 }
 
 /// `width` is the number of units of one expert of the candidate.
-fn compare_units(mut c: Units, mut r: Units, width: usize, threads: usize) -> Found {
+fn compare_units(mut c: Units, mut r: Units, picks: &[Vec<u64>; 2], width: usize, threads: usize) -> Found {
     for units in [&mut c, &mut r] {
         if let Some(gate) = &mut units.gate {
             // A direction that all gates share says nothing about which is which. Gates have no arbitrary sign.
@@ -219,21 +244,29 @@ fn compare_units(mut c: Units, mut r: Units, width: usize, threads: usize) -> Fo
         _ => None,
     };
     let mut found = Found { channels: Vec::new(), matched: (0, 0), agreeing: 0, unmoved: 0 };
-    for (i, &partner) in up.of_candidate.iter().enumerate() {
+    // Asked from the side with fewer units: the others have partners that were not picked.
+    let few = |nearest: &matching::Nearest| {
+        if picks[0].len() <= picks[1].len() {
+            nearest.of_candidate.clone()
+        } else {
+            nearest.of_reference.clone()
+        }
+    };
+    let (by_up, by_down, by_gate) = (few(&up), few(&down), gate.as_ref().map(few));
+    for (i, &partner) in by_up.iter().enumerate() {
         let same = partner != u32::MAX
-            && partner == down.of_candidate[i]
-            && gate.as_ref().is_none_or(|gate| gate.of_candidate[i] == partner);
+            && partner == by_down[i]
+            && by_gate.as_ref().is_none_or(|gate| gate[i] == partner);
         found.agreeing += u64::from(same);
     }
-    let by_gate = gate.as_ref().unwrap_or(&up);
-    for (i, j) in by_gate.mutual() {
-        found.unmoved += u64::from(i == j);
+    for (i, j) in gate.as_ref().unwrap_or(&up).mutual() {
+        found.unmoved += u64::from(picks[0][i] == picks[1][j]);
         if gate.is_some() {
             let product = dot(&c.up, i, &r.up, j) + dot(&c.down, i, &r.down, j);
             found.matched.0 += 1;
             found.matched.1 += u64::from(product < 0.0);
             found.channels.resize(found.channels.len().max(width), Channel::default());
-            let channel = &mut found.channels[i % width];
+            let channel = &mut found.channels[picks[0][i] as usize % width];
             channel.product += product;
             channel.reach += 2.0;
         }
