@@ -127,7 +127,7 @@ pub(crate) fn by_tokens(
     let explained = explained(&candidate, &c.check, &reference, &r.check);
     let hypothesis = Hypothesis::ByTokens { tokens, explained };
     let finite = |m: &Columns| m.iter().all(|x| x.is_finite());
-    Ok((finite(&candidate) && finite(&reference)).then(|| Frame {
+    Ok((finite(&candidate) && finite(&reference)).then_some(Frame {
         hypothesis,
         candidate: Directions::Dense(candidate),
         reference: Directions::Dense(reference),
