@@ -164,7 +164,7 @@ impl<'a> Search<'a> {
                 };
                 (c, r)
             });
-            let found = compare_units(c?, r?, &picks, ours.width(), self.threads);
+            let found = compare_units(c?, r?, &picks, [ours.width(), theirs.width()], self.threads);
             matches.push(LayerMatch {
                 component,
                 layer,
@@ -226,8 +226,14 @@ struct Found {
     unmoved: u64,
 }
 
-/// `width` is the number of units of one expert of the candidate.
-fn compare_units(mut c: Units, mut r: Units, picks: &[Vec<u64>; 2], width: usize, threads: usize) -> Found {
+/// `widths` are the numbers of units of one expert of candidate and reference.
+fn compare_units(
+    mut c: Units,
+    mut r: Units,
+    picks: &[Vec<u64>; 2],
+    widths: [usize; 2],
+    threads: usize,
+) -> Found {
     for units in [&mut c, &mut r] {
         if let Some(gate) = &mut units.gate {
             // A direction that all gates share says nothing about which is which. Gates have no arbitrary sign.
@@ -253,10 +259,14 @@ fn compare_units(mut c: Units, mut r: Units, picks: &[Vec<u64>; 2], width: usize
         }
     };
     let (by_up, by_down, by_gate) = (few(&up), few(&down), gate.as_ref().map(few));
+    let (many, width) =
+        if picks[0].len() <= picks[1].len() { (&picks[1], widths[1]) } else { (&picks[0], widths[0]) };
+    // Experts that are copies of one another have the same unit at the same index: which copy is nearest means nothing.
+    let unit = |partner: u32| many.get(partner as usize).map(|unit| *unit as usize % width);
     for (i, &partner) in by_up.iter().enumerate() {
-        let same = partner != u32::MAX
-            && partner == by_down[i]
-            && by_gate.as_ref().is_none_or(|gate| gate[i] == partner);
+        let same = unit(partner).is_some()
+            && unit(partner) == unit(by_down[i])
+            && by_gate.as_ref().is_none_or(|gate| unit(gate[i]) == unit(partner));
         found.agreeing += u64::from(same);
     }
     for (i, j) in gate.as_ref().unwrap_or(&up).mutual() {
@@ -265,8 +275,8 @@ fn compare_units(mut c: Units, mut r: Units, picks: &[Vec<u64>; 2], width: usize
             let product = dot(&c.up, i, &r.up, j) + dot(&c.down, i, &r.down, j);
             found.matched.0 += 1;
             found.matched.1 += u64::from(product < 0.0);
-            found.channels.resize(found.channels.len().max(width), Channel::default());
-            let channel = &mut found.channels[picks[0][i] as usize % width];
+            found.channels.resize(found.channels.len().max(widths[0]), Channel::default());
+            let channel = &mut found.channels[picks[0][i] as usize % widths[0]];
             channel.product += product;
             channel.reach += 2.0;
         }
