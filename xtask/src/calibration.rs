@@ -12,9 +12,10 @@ use stemmata_audit::{Backend, DecisionRule, Kind, Scope, Settings, SketchParams,
 use stemmata_stats::{binomial_interval, kolmogorov_smirnov_normal, normal_quantile};
 
 /// One layer test of one pair.
-struct LayerTest {
+struct Test {
     family: String,
-    test: &'static str,
+    test: String,
+    effect: Option<f64>,
     statistic: f64,
     log10_p: f64,
 }
@@ -27,7 +28,7 @@ struct Pair {
     log10_p: f64,
     cosine: f64,
     name: String,
-    layers: Vec<LayerTest>,
+    tests: Vec<Test>,
 }
 
 pub(crate) fn run(options: &[String]) -> Result<(), Failure> {
@@ -96,7 +97,8 @@ fn one(zoo: &Path, a: &str, b: &str) -> Result<Pair, String> {
     };
     let path = |name: &str| zoo.join(name).display().to_string();
     let result = compare(&path(a), &path(b), &settings, &mut |_| {}).map_err(|e| format!("{a}, {b}: {e}"))?;
-    let layers = result.judgement.evidence.iter().filter(|e| matches!(e.scope, Scope::Layer(_, Some(_))));
+    let tests =
+        result.judgement.evidence.iter().filter(|e| !matches!(e.scope, Scope::Model | Scope::Layer(_, None)));
     let stem = |name: &str| name.trim_end_matches("-order").to_owned();
     Ok(Pair {
         shares_init: stem(a) == stem(b),
@@ -105,12 +107,14 @@ fn one(zoo: &Path, a: &str, b: &str) -> Result<Pair, String> {
         log10_p: result.judgement.verdict.log10_p,
         cosine: result.judgement.change.map_or(0.0, |c| c.cosine),
         name: format!("{a} / {b}"),
-        layers: layers
+        tests: tests
             .filter_map(|e| {
                 let p = e.p?;
-                (e.test != TestKind::ExactIdentity).then(|| LayerTest {
+                let pooled = matches!(e.scope, Scope::Component(_));
+                (e.test != TestKind::ExactIdentity).then(|| Test {
                     family: family(a).to_owned(),
-                    test: e.test.name(),
+                    test: format!("{}{}", e.test.name(), if pooled { ", pooled" } else { "" }),
+                    effect: e.effect,
                     statistic: e.statistic,
                     log10_p: p.log10(),
                 })
@@ -121,13 +125,12 @@ fn one(zoo: &Path, a: &str, b: &str) -> Result<Pair, String> {
 
 fn page(models: &[String], pairs: &[Pair], date: Option<&str>) -> String {
     let independent: Vec<&Pair> = pairs.iter().filter(|p| !p.shares_init).collect();
-    let tests: Vec<&LayerTest> = independent.iter().flat_map(|p| &p.layers).collect();
+    let tests: Vec<&Test> = independent.iter().flat_map(|p| &p.tests).collect();
     let mut out = String::new();
     let _ = writeln!(out, "# Calibration on known-independent pairs\n");
     let _ = writeln!(
         out,
-        "{} models that share data, order, tokenizer and recipe and differ in their seed; {} independent pairs, {} tests of one \
-         layer each. Made by `cargo train calibrate-zoo` and `cargo xtask calibrate`{}.\n",
+        "{} models that share data, order, tokenizer and recipe and differ in their seed; {} independent pairs, {} tests. Made by `cargo train calibrate-zoo` and `cargo xtask calibrate`{}.\n",
         models.len(),
         independent.len(),
         tests.len(),
@@ -140,11 +143,14 @@ fn page(models: &[String], pairs: &[Pair], date: Option<&str>) -> String {
     );
     let _ = writeln!(out, "| family | test | n | p < 0.01 | p < 0.001 | p < 0.0001 | smallest log10 p |");
     let _ = writeln!(out, "|---|---|--:|---|---|---|--:|");
-    let mut rows: BTreeMap<(&str, &str), Vec<&LayerTest>> = BTreeMap::new();
+    let mut rows: BTreeMap<(&str, &str), Vec<&Test>> = BTreeMap::new();
     for test in &tests {
-        rows.entry((&test.family, test.test)).or_default().push(test);
-        rows.entry(("all", test.test)).or_default().push(test);
-        rows.entry(("all", "all")).or_default().push(test);
+        rows.entry((&test.family, &test.test)).or_default().push(test);
+        rows.entry(("all", &test.test)).or_default().push(test);
+        // Pooled tests are made of the others, and agreement is no exact test.
+        if !test.test.ends_with("pooled") && !test.test.starts_with("unit-agreement") {
+            rows.entry(("all", "all exact tests of one layer")).or_default().push(test);
+        }
     }
     for ((family, test), list) in &rows {
         let share = |level: f64| {
@@ -169,21 +175,24 @@ fn page(models: &[String], pairs: &[Pair], date: Option<&str>) -> String {
 }
 
 /// The studentised sums against the normal, and the fixed points against Poisson(1).
-fn statistics(out: &mut String, rows: &BTreeMap<(&str, &str), Vec<&LayerTest>>) {
+fn statistics(out: &mut String, rows: &BTreeMap<(&str, &str), Vec<&Test>>) {
     let _ = writeln!(out, "\n## The statistics against their null\n");
     let _ = writeln!(
         out,
         "| family | test | n | mean | variance | Kolmogorov-Smirnov p |\n|---|---|--:|--:|--:|--:|"
     );
-    for ((family, test), list) in rows.iter().filter(|((_, test), _)| *test != "all") {
+    for ((family, test), list) in rows.iter().filter(|((_, test), _)| !test.starts_with("all")) {
         let n = list.len() as f64;
         let mean = list.iter().map(|t| t.statistic).sum::<f64>() / n;
         let variance = list.iter().map(|t| (t.statistic - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
-        let against = if test.starts_with("sign-flip") {
+        let against = if test.contains("sign") {
             let sample: Vec<f64> = list.iter().map(|t| t.statistic).collect();
             format!("{:.3} (standard normal)", kolmogorov_smirnov_normal(&sample).p)
+        } else if test.starts_with("fixed-points") {
+            "not made (Poisson(1) per layer: mean 1, variance 1)".to_owned()
         } else {
-            "not made (Poisson(1): mean 1, variance 1)".to_owned()
+            let largest = list.iter().filter_map(|t| t.effect).fold(0.0, f64::max);
+            format!("none; largest share of agreeing units {:.2} %", 100.0 * largest)
         };
         let _ =
             writeln!(out, "| {family} | {test} | {} | {mean:.3} | {variance:.3} | {against} |", list.len());
@@ -222,9 +231,9 @@ fn quantile_plot(pairs: &[Pair]) -> String {
     const RANGE: f64 = 4.5;
     let place = |x: f64| 40.0 + (x.clamp(-RANGE, RANGE) + RANGE) / (2.0 * RANGE) * (SIZE - 60.0);
     let mut samples: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-    for test in pairs.iter().filter(|p| !p.shares_init).flat_map(|p| &p.layers) {
+    for test in pairs.iter().filter(|p| !p.shares_init).flat_map(|p| &p.tests) {
         if test.test.starts_with("sign-flip") {
-            samples.entry(test.test).or_default().push(test.statistic);
+            samples.entry(test.test.as_str()).or_default().push(test.statistic);
         }
     }
     let mut svg = format!(

@@ -237,6 +237,7 @@ fn units_found_elsewhere_make_a_relation_and_an_effect_alone_says_so() {
         layer: 0,
         reference_layer: 0,
         hypothesis: Hypothesis::ByTokens { tokens: 1000, explained: 0.9 },
+        gated: true,
         units: (400, 400),
         channels: channels(400, cosine, &mut SplitMix64::new(3)),
         matched: (400, 190),

@@ -40,6 +40,8 @@ pub struct LayerMatch {
     pub reference_layer: u32,
     /// How the residual bases were taken to correspond.
     pub hypothesis: Hypothesis,
+    /// Whether the blocks have gates; without, two matrices must agree instead of three.
+    pub gated: bool,
     /// Units of the candidate and of the reference that took part.
     pub units: (u64, u64),
     /// By index within an expert, over units whose gate has a mutual nearest neighbour: the sum of the cosines of what the unit
@@ -170,6 +172,7 @@ impl<'a> Search<'a> {
                 layer,
                 reference_layer: layer,
                 hypothesis: frame.hypothesis,
+                gated: found.gated,
                 units: (picks[0].len() as u64, picks[1].len() as u64),
                 channels: found.channels,
                 matched: found.matched,
@@ -220,6 +223,7 @@ fn picks(candidate: u64, reference: u64) -> [Vec<u64>; 2] {
 }
 
 struct Found {
+    gated: bool,
     channels: Vec<Channel>,
     matched: (u64, u64),
     agreeing: u64,
@@ -249,7 +253,8 @@ fn compare_units(
         (Some(c), Some(r)) => Some(nearest(c, r, false, threads)),
         _ => None,
     };
-    let mut found = Found { channels: Vec::new(), matched: (0, 0), agreeing: 0, unmoved: 0 };
+    let mut found =
+        Found { gated: gate.is_some(), channels: Vec::new(), matched: (0, 0), agreeing: 0, unmoved: 0 };
     // Asked from the side with fewer units: the others have partners that were not picked.
     let few = |nearest: &matching::Nearest| {
         if picks[0].len() <= picks[1].len() {
