@@ -91,8 +91,9 @@ fn pair(scope: Scope, basis: Basis, matches: &[&LayerMatch]) -> Vec<Evidence> {
     let agreeing = matches.iter().map(|m| m.agreeing).sum::<u64>().min(units);
     if units > 0 {
         let share = agreeing as f64 / units as f64;
+        let assumed = if matches.iter().all(|m| m.gated) { GATED } else { PLAIN };
         let log10 =
-            if share >= DECIDING_SHARE { binomial_tail(agreeing, units, UNIVERSAL_SHARE) } else { 0.0 };
+            if share >= assumed.deciding { binomial_tail(agreeing, units, assumed.universal) } else { 0.0 };
         tests.push(Evidence {
             test: TestKind::UnitAgreement(basis),
             scope,
