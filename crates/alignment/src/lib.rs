@@ -7,6 +7,7 @@
 mod channels;
 mod fixed;
 mod kernel;
+mod layer_map;
 mod measurement;
 mod plan;
 mod sketches;
@@ -16,10 +17,14 @@ mod worker;
 
 pub use stemmata_fingerprint::{Pattern, SelfCheck};
 
+pub use layer_map::{
+    BlockMatch, Break, Column, Exclusion, LayerCell, LayerGrid, LayerMap, Shapes, SignOutcome, Structure,
+    best_map, experts_of, layer_grids, match_blocks, runs, sign_outside_layers,
+};
 pub use measurement::{
     Channel, ChannelGroup, FixedPoints, Measurement, Moments, PairKey, PairMeasurement, Side, SymmetryCheck,
     Unmatched,
 };
-pub use plan::{PairPlan, Plan, plan};
+pub use plan::{PairPlan, Plan, plan, plan_along};
 pub use sketches::measure_sketches;
 pub use stream::{Options, Progress, measure};

@@ -45,7 +45,8 @@ pub(crate) fn run(measurement: &Measurement, rule: &DecisionRule) -> Vec<Evidenc
         tests.push((fixed_test(scope, points.fixed, points.units, fixed_points(points.fixed)), None));
     }
     // Power needs the size of the family, which is known only now.
-    let level = rule.alpha.log10() - (tests.len().max(1) as f64).log10();
+    let family = tests.len() + measurement.structure.reserved;
+    let level = rule.alpha.log10() - (family.max(1) as f64).log10();
     tests
         .into_iter()
         .map(|(test, reach)| {

@@ -38,13 +38,14 @@ impl Kind {
 }
 
 /// Which of the two came first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// The candidate came from the reference.
     CandidateFromReference,
     /// The reference came from the candidate.
     ReferenceFromCandidate,
     /// Not known.
+    #[default]
     Unknown,
 }
 
@@ -70,6 +71,10 @@ pub enum TestKind {
     ExactIdentity,
     /// Which side of a noisy pair the noise was added to.
     NoiseOrder,
+    /// METHODS 9: sign flips of hidden and value channels together, one layer against one layer of any number.
+    LayerSigns,
+    /// Fixed points, one layer against one layer of any number.
+    LayerFixedPoints,
 }
 
 impl TestKind {
@@ -82,7 +87,14 @@ impl TestKind {
             TestKind::FixedPoints => "fixed-points",
             TestKind::ExactIdentity => "exact-identity",
             TestKind::NoiseOrder => "noise-order",
+            TestKind::LayerSigns => "layer-map/sign-flip",
+            TestKind::LayerFixedPoints => "layer-map/fixed-points",
         }
+    }
+
+    /// Whether it is a test of two layers whatever their numbers.
+    pub fn is_of_layer_map(self) -> bool {
+        matches!(self, TestKind::LayerSigns | TestKind::LayerFixedPoints)
     }
 }
 
@@ -154,7 +166,8 @@ pub struct Power {
 pub struct Verdict {
     /// What may be said.
     pub kind: Kind,
-    /// How the two are related, where a cue says so: `copy`, `noised-copy`, `cast`, `quantized`, `scaled`.
+    /// How the two are related, where a cue says so: `copy`, `noised-copy`, `cast`, `quantized`, `scaled`,
+    /// `layers-dropped`, `layers-repeated`, `layers-reordered`.
     pub relation: Option<&'static str>,
     /// Which came first.
     pub direction: Direction,
@@ -200,7 +213,7 @@ pub struct LayerEffect {
     pub component: Component,
     /// Layer of the candidate; `None` for the tensors outside layers.
     pub candidate_layer: Option<u32>,
-    /// Layer of the reference.
+    /// Layer of the reference; `None` also for a layer that no layer of the reference explains.
     pub reference_layer: Option<u32>,
     /// Cosine of the channels.
     pub effect: Option<f64>,
