@@ -1,10 +1,12 @@
 //! `compare`: where does the candidate come from?
 
 use crate::input::Whole;
-use crate::{AuditError, Finding, InputFacts, Settings, Subject, Watch, measuring, sketching};
+use crate::{AuditError, Finding, InputFacts, Settings, Subject, Watch, measuring, sketching, structure};
 use stemmata_alignment::{Measurement, measure_sketches, plan};
 use stemmata_architecture::{ChannelAxis, Component, Term};
-use stemmata_evidence::{Evidence, Judgement, Kind, NotTested, Scope, StorageFacts, TestKind, judge};
+use stemmata_evidence::{
+    Evidence, Judgement, Kind, NotTested, Scope, StorageFacts, TestKind, asks_for_map, judge,
+};
 use stemmata_fingerprint::{Sketch, comparable};
 use stemmata_model::{DType, Encoding, Level, Weights};
 
@@ -41,17 +43,27 @@ pub fn compare(
             findings.extend(whole.findings(side));
         }
     }
-    let (measurement, storage) = match (&candidate, &reference) {
+    let mut sketches = None;
+    let (mut measurement, storage) = match (&candidate, &reference) {
         (Subject::Checkpoint(c), Subject::Checkpoint(r)) => {
             (measuring::of(&plan(&c.anatomy, &r.anatomy), c, r, settings, watch)?, storage_facts(c, r))
         }
         _ => {
             let (c, r) = (sketch_of(&candidate, settings, watch)?, sketch_of(&reference, settings, watch)?);
             comparable(&c, &r).map_err(|parameter| AuditError::NotComparable { parameter })?;
-            (measure_sketches(&c, &r), StorageFacts::default())
+            let measurement = measure_sketches(&c, &r);
+            sketches = Some((c, r));
+            (measurement, StorageFacts::default())
         }
     };
+    let (ours, theirs) = (structure::shapes(&candidate), structure::shapes(&reference));
+    measurement.structure.reserved = ours.tests(&theirs);
     let mut judgement = judge(&measurement, &storage, &settings.rule);
+    if asks_for_map(&judgement, &ours, &theirs) {
+        let sketches = sketches.as_ref().map(|(c, r)| (c, r));
+        structure::look(&mut measurement, &judgement, sketches, (&candidate, &reference), settings, watch)?;
+        judgement = judge(&measurement, &storage, &settings.rule);
+    }
     for (side, subject) in [("candidate", &candidate), ("reference", &reference)] {
         if let Subject::Checkpoint(whole) = subject {
             admit_unmapped(side, whole, &mut judgement);

@@ -12,6 +12,7 @@ mod input;
 mod inspect;
 mod measuring;
 mod sketching;
+mod structure;
 
 pub use compare::{Comparison, compare};
 pub use diff::{Difference, DifferenceRow, Status, diff};
@@ -21,7 +22,7 @@ pub use input::{InputFacts, Subject};
 pub use inspect::{ComponentFacts, Inspection, TensorRow, inspect};
 pub use sketching::{Sketched, sketch};
 
-pub use stemmata_alignment::{Moments, PairKey};
+pub use stemmata_alignment::{LayerCell, LayerGrid, LayerMap, Moments, PairKey};
 pub use stemmata_architecture::{Component, Norm};
 pub use stemmata_evidence::{
     Change, ComponentVerdict, DecisionRule, Direction, Evidence, Judgement, Kind, LayerEffect, Noise,

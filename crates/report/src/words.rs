@@ -117,7 +117,7 @@ pub(crate) fn statistic(evidence: &Evidence) -> String {
         None => NONE.to_owned(),
     };
     match evidence.test {
-        "fixed-points" => count("K"),
+        "fixed-points" | "layer-map/fixed-points" => count("K"),
         "exact-identity" => count("E"),
         "noise-order" => format!("z = {}", maybe(evidence.statistic)),
         _ => format!("T = {}", maybe(evidence.statistic)),
