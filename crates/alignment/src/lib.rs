@@ -10,6 +10,7 @@ mod kernel;
 mod layer_map;
 mod measurement;
 mod plan;
+mod rows;
 mod sketches;
 mod stream;
 mod units;
@@ -18,13 +19,14 @@ mod worker;
 pub use stemmata_fingerprint::{Pattern, SelfCheck};
 
 pub use layer_map::{
-    BlockMatch, Break, Column, Exclusion, LayerCell, LayerGrid, LayerMap, Shapes, SignOutcome, Structure,
-    best_map, experts_of, layer_grids, match_blocks, runs, sign_outside_layers,
+    BlockMatch, Break, Column, Exclusion, LayerCell, LayerGrid, LayerMap, LayerRun, Shapes, SignOutcome,
+    Structure, best_map, experts_of, layer_grids, match_blocks, runs, sign_outside_layers,
 };
 pub use measurement::{
     Channel, ChannelGroup, FixedPoints, Measurement, Moments, PairKey, PairMeasurement, Side, SymmetryCheck,
     Unmatched,
 };
 pub use plan::{PairPlan, Plan, plan, plan_along};
-pub use sketches::measure_sketches;
+pub use rows::{EqualRows, equal_rows};
+pub use sketches::{measure_sketches, symmetry_checks};
 pub use stream::{Options, Progress, measure};

@@ -16,7 +16,7 @@ pub use change::{Change, Noise};
 pub use direction::StorageFacts;
 pub use judge::judge;
 pub use structure::{asks_for_map, cell_score, exclusions, map_layers};
-pub use symmetry::BrokenSymmetry;
+pub use symmetry::{BrokenSymmetry, broken as broken_symmetries};
 pub use verdict::{
     ComponentVerdict, DecisionRule, Direction, Evidence, Judgement, Kind, LayerEffect, NotTested, Power,
     Scope, TestKind, Verdict,

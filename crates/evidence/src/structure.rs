@@ -258,7 +258,7 @@ impl OnOther<'_> {
         let repeated: Vec<u32> = (0..map.len()).filter(twice).map(|i| self.layers[i]).collect();
         let [this, other] = self.names;
         let cue = format!(
-            "layer map: layers {} of the {this} share layers of the {other} as counterparts",
+            "layer map: {} of the {this} share layers of the {other} as counterparts",
             spans(&repeated)
         );
         (!repeated.is_empty()).then_some(("layers-repeated", self.from_other, cue))
@@ -274,7 +274,7 @@ impl OnOther<'_> {
         let [this, other] = self.names;
         let layers: Vec<u32> = spare.iter().map(|j| self.other_layers[*j]).collect();
         let cue = format!(
-            "layer map: every layer of the {this} has its counterpart, in order, and layers {} of the {other} have none; \
+            "layer map: every layer of the {this} has its counterpart, in order, and nothing resembles {} of the {other}; \
              layers put into the {other} later, with a start of their own, would look the same",
             spans(&layers)
         );
@@ -290,7 +290,7 @@ impl OnOther<'_> {
     }
 }
 
-/// `0-3, 7` for ascending numbers.
+/// `layers 0-3, 7` for ascending numbers.
 fn spans(numbers: &[u32]) -> String {
     let mut spans: Vec<(u32, u32)> = Vec::new();
     for &n in numbers {
@@ -299,11 +299,12 @@ fn spans(numbers: &[u32]) -> String {
             _ => spans.push((n, n)),
         }
     }
+    let word = if numbers.len() == 1 { "layer" } else { "layers" };
     let text = |(first, last): &(u32, u32)| match first == last {
         true => first.to_string(),
         false => format!("{first}-{last}"),
     };
-    spans.iter().map(text).collect::<Vec<_>>().join(", ")
+    format!("{word} {}", spans.iter().map(text).collect::<Vec<_>>().join(", "))
 }
 
 #[cfg(test)]

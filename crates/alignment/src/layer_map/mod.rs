@@ -11,7 +11,7 @@ mod path;
 pub use blocks::{BlockMatch, experts_of, match_blocks};
 pub use cell::{LayerCell, SignOutcome};
 pub use grid::{Exclusion, LayerGrid, Shapes, layer_grids, sign_outside_layers};
-pub use path::{Break, Column, best_map, runs};
+pub use path::{Break, Column, LayerRun, best_map, runs};
 
 /// What came of looking for a map of layers.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -42,6 +42,13 @@ impl LayerMap {
     pub fn reference_layer(&self, layer: u32) -> Option<u32> {
         let row = self.grid.candidate_layers.iter().position(|l| *l == layer)?;
         self.from[row].map(|column| self.grid.reference_layers[column])
+    }
+
+    /// The map in runs.
+    pub fn runs(&self) -> Vec<LayerRun> {
+        let column = |layer: &u32| Column { reference: 0, layer: *layer };
+        let columns: Vec<Column> = self.grid.reference_layers.iter().map(column).collect();
+        runs(&self.from, &self.grid.candidate_layers, &columns)
     }
 
     /// Whether every layer that has a counterpart has one of the same number.

@@ -106,21 +106,41 @@ pub fn best_map(
     map
 }
 
-/// Runs of a map: (first row, last row, first column), where rows and columns both ascend by one and rows without a
-/// column stand together.
-pub fn runs(map: &[Option<usize>], columns: &[Column]) -> Vec<(usize, usize, Option<usize>)> {
-    let mut runs: Vec<(usize, usize, Option<usize>)> = Vec::new();
-    for (row, &column) in map.iter().enumerate() {
-        let continues = row > 0
-            && match (map[row - 1], column) {
-                (Some(before), Some(now)) => Break::between(columns[before], columns[now]) == Break::None,
-                (None, None) => true,
-                _ => false,
-            };
+/// Layers of the candidate that follow one another and come from layers that follow one another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LayerRun {
+    /// First and last layer of the candidate.
+    pub candidate: (u32, u32),
+    /// Where the first one comes from; the others follow. `None` for layers that nothing explains.
+    pub from: Option<Column>,
+}
+
+impl LayerRun {
+    /// First and last layer that the run comes from.
+    pub fn origin(&self) -> Option<(u32, u32)> {
+        self.from.map(|from| (from.layer, from.layer + (self.candidate.1 - self.candidate.0)))
+    }
+}
+
+/// Writes a map in runs. `layers` are the candidate's, one per row.
+pub fn runs(map: &[Option<usize>], layers: &[u32], columns: &[Column]) -> Vec<LayerRun> {
+    let mut runs: Vec<LayerRun> = Vec::new();
+    let mut before = None;
+    for (&layer, &column) in layers.iter().zip(map) {
+        let from = column.map(|column| columns[column]);
+        let follows = |run: &LayerRun| {
+            run.candidate.1.checked_add(1) == Some(layer)
+                && match (before.flatten(), from) {
+                    (Some(before), Some(from)) => Break::between(before, from) == Break::None,
+                    (None, None) => true,
+                    _ => false,
+                }
+        };
         match runs.last_mut() {
-            Some(run) if continues => run.1 = row,
-            _ => runs.push((row, row, column)),
+            Some(run) if follows(run) => run.candidate.1 = layer,
+            _ => runs.push(LayerRun { candidate: (layer, layer), from }),
         }
+        before = Some(from);
     }
     runs
 }
@@ -138,6 +158,14 @@ mod tests {
     fn found(rows: usize, widths: &[u32], cells: &[(usize, usize, f64)]) -> Vec<Option<usize>> {
         let score = |i: usize, j: usize| cells.iter().find(|c| (c.0, c.1) == (i, j)).map(|c| c.2);
         best_map(rows, &columns(widths), &score)
+    }
+
+    type Told = ((u32, u32), Option<(usize, u32)>);
+
+    fn told(map: &[Option<usize>], widths: &[u32]) -> Vec<Told> {
+        let layers: Vec<u32> = (0..map.len() as u32).collect();
+        let runs = runs(map, &layers, &columns(widths));
+        runs.iter().map(|r| (r.candidate, r.from.map(|c| (c.reference, c.layer)))).collect()
     }
 
     fn diagonal(layers: &[usize]) -> Vec<(usize, usize, f64)> {
@@ -176,7 +204,7 @@ mod tests {
         // Reference 0 has columns 0..4, reference 1 columns 4..8.
         let map = found(4, &[4, 4], &diagonal(&[0, 1, 6, 7]));
         assert_eq!(map, [Some(0), Some(1), Some(6), Some(7)]);
-        assert_eq!(runs(&map, &columns(&[4, 4])), [(0, 1, Some(0)), (2, 3, Some(6))]);
+        assert_eq!(told(&map, &[4, 4]), [((0, 1), Some((0, 0))), ((2, 3), Some((1, 2)))]);
         // Equal layers on both sides stay with the reference of their neighbours.
         let mut cells = diagonal(&[0, 1, 2, 3]);
         cells.extend((0..4).map(|i| (i, i + 4, 50.0)));
@@ -186,6 +214,6 @@ mod tests {
     #[test]
     fn runs_keep_rows_without_a_layer_together() {
         let map = [Some(0), Some(1), None, None, Some(1)];
-        assert_eq!(runs(&map, &columns(&[3])), [(0, 1, Some(0)), (2, 3, None), (4, 4, Some(1))]);
+        assert_eq!(told(&map, &[3]), [((0, 1), Some((0, 0))), ((2, 3), None), ((4, 4), Some((0, 1)))]);
     }
 }
