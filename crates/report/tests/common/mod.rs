@@ -1,5 +1,5 @@
 //! Realistic results, made up: a noised copy of a vision-language model, and an acquittal.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, unused_imports)]
 
 mod blamed;
 mod others;
