@@ -253,3 +253,7 @@ pub fn sign_outside_layers(
     add_products(&all(ours), &all(theirs), candidate.params.buckets as usize, &mut channels);
     SignOutcome::of(&channels)
 }
+
+#[cfg(test)]
+#[path = "grid_tests.rs"]
+mod tests;
