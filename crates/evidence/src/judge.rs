@@ -63,7 +63,8 @@ pub fn judge(measurement: &Measurement, storage: &StorageFacts, rule: &DecisionR
         }
         _ => Reading::default(),
     };
-    let reading = if dependent { structure::read(structure, None, threshold, reading) } else { reading };
+    let reading =
+        if dependent { structure::read(structure, None, threshold, &inherited, reading) } else { reading };
     let log10_ps: Vec<f64> = evidence.iter().filter_map(|e| e.p.map(|p| p.log10())).collect();
     let power = power(&evidence, &components, rule);
     let weak = power.is_none_or(|p| p.smallest_share > rule.largest_missed_share);
@@ -157,8 +158,8 @@ fn judge_component(
         }
         () if found => {
             let along = change.as_ref().map(|c| direction::read(&comparable, c, noise.as_ref(), storage));
-            match structure::read(structure, Some(component), threshold, along.unwrap_or_default()).direction
-            {
+            let along = along.unwrap_or_default();
+            match structure::read(structure, Some(component), threshold, &comparable, along).direction {
                 Direction::Unknown => Kind::Related,
                 _ => Kind::Derived,
             }

@@ -8,9 +8,10 @@ use crate::tests_of_dependence::LABEL_NULL;
 use crate::{BrokenSymmetry, Direction, Evidence, Judgement, LayerEffect, Scope, TestKind};
 use std::collections::BTreeMap;
 use stemmata_alignment::{
-    ChannelGroup, Column, Exclusion, LayerCell, LayerGrid, LayerMap, Measurement, Shapes, Structure, best_map,
+    ChannelGroup, Column, Exclusion, LayerCell, LayerGrid, LayerMap, Measurement, PairMeasurement, Shapes,
+    Structure, best_map,
 };
-use stemmata_architecture::Component;
+use stemmata_architecture::{ChannelAxis, Component};
 use stemmata_stats::{PKind, PValue, bonferroni, fixed_points};
 
 /// METHODS 9. One sentence, quoted in every report.
@@ -33,26 +34,39 @@ pub fn exclusions(broken: &[BrokenSymmetry]) -> Vec<Exclusion> {
 /// their number.
 pub fn asks_for_map(judgement: &Judgement, candidate: &Shapes, reference: &Shapes) -> bool {
     Component::ALL.into_iter().any(|component| {
-        let layers = candidate.layers(component);
-        let dependent = |layer: &u32| {
-            let mut of_layer = judgement.layers.iter().filter(|l| l.component == component);
-            of_layer.any(|l| l.candidate_layer == Some(*layer) && l.dependent)
-        };
+        let (layers, placed) = (candidate.layers(component), placed(judgement, component));
         candidate.tests_of(reference, component) > 0
-            && (layers != reference.layers(component) || !layers.iter().all(dependent))
+            && (layers != reference.layers(component)
+                || !layers.iter().all(|layer| placed.contains_key(layer)))
     })
+}
+
+/// The layers that depend on the layer of their number by tests that tell layers apart, with the smallest p of these, raised by
+/// their number, log10. Residual channels are the same channels in every layer: they tie any layer of a relative to any other.
+fn placed(judgement: &Judgement, component: Component) -> BTreeMap<u32, f64> {
+    let level = judgement.verdict.alpha.log10() - (judgement.verdict.tests.max(1) as f64).log10();
+    let mut of_layer: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
+    for e in judgement.evidence.iter().filter(|e| tells_layers_apart(e.test)) {
+        if let (Scope::Layer(c, Some(layer)), Some(p)) = (e.scope, e.p)
+            && c == component
+        {
+            of_layer.entry(layer).or_default().push(p.log10());
+        }
+    }
+    of_layer.retain(|_, ps| ps.iter().any(|p| *p <= level));
+    of_layer.into_iter().map(|(layer, ps)| (layer, bonferroni(&ps, ps.len()))).collect()
+}
+
+/// Whether a test of two layers of equal number could tell them from other layers.
+fn tells_layers_apart(test: TestKind) -> bool {
+    matches!(test, TestKind::SignFlip(ChannelAxis::Hidden | ChannelAxis::Value) | TestKind::FixedPoints)
 }
 
 /// Reads the maps off the grids. `judgement` is that of the layers of equal numbers: what it found there stays found.
 pub fn map_layers(grids: Vec<LayerGrid>, judgement: &Judgement) -> Vec<LayerMap> {
     let level = judgement.verdict.alpha.log10() - (judgement.verdict.tests.max(1) as f64).log10();
     let map = |grid: LayerGrid| {
-        let known: BTreeMap<u32, f64> = judgement
-            .layers
-            .iter()
-            .filter(|l| l.component == grid.component && l.dependent)
-            .filter_map(|l| Some((l.candidate_layer?, l.log10_p)))
-            .collect();
+        let known = placed(judgement, grid.component);
         let score = |row: usize, column: usize| {
             let (cell, layer) = (grid.cell(row, column), grid.candidate_layers[row]);
             let same = known.get(&layer).filter(|_| layer == grid.reference_layers[column]);
@@ -146,7 +160,7 @@ pub(crate) fn place_layers(
         let (component, grid) = (map.grid.component, &map.grid);
         for (row, &layer) in grid.candidate_layers.iter().enumerate() {
             let own =
-                |e: &&Evidence| e.scope == Scope::Layer(component, Some(layer)) && !e.test.is_of_layer_map();
+                |e: &&Evidence| e.scope == Scope::Layer(component, Some(layer)) && tells_layers_apart(e.test);
             let mut log10_ps: Vec<f64> =
                 tests.iter().filter(own).filter_map(|e| e.p.map(|p| p.log10())).collect();
             let cells = (0..grid.reference_layers.len()).map(|column| grid.cell(row, column));
@@ -175,28 +189,44 @@ pub(crate) fn place_layers(
     layers.sort_by_key(|l| (l.component, l.candidate_layer));
 }
 
-/// Lets the map speak beside the change along it: how layers were kept is the wider relation, and it can tell the order.
-/// `component` restricts it to one of them.
+/// Lets the map speak beside the change along it: how layers were kept is the wider relation. `component` restricts it to one
+/// of them; `pairs` are what was compared along the map.
+///
+/// A map shows that layers went missing or were repeated *on the way* between the two. That one came from the other, rather than
+/// both from an ancestor that had all layers, is only said where the layers are equal value by value, or a noise order says so.
 pub(crate) fn read(
     structure: &Structure,
     component: Option<Component>,
     level: f64,
+    pairs: &[&PairMeasurement],
     along: Reading,
 ) -> Reading {
     let maps = structure.maps.iter().filter(|map| component.is_none_or(|c| map.grid.component == c));
-    let Some((relation, direction, cue)) = maps.filter_map(|map| relation(map, level)).next() else {
+    let Some((map, found)) = maps.filter_map(|map| Some((map, relation(map, level)?))).next() else {
         return along;
     };
-    let direction = match (direction, along.direction) {
-        (one, Direction::Unknown) | (Direction::Unknown, one) => one,
-        (one, other) if one == other => one,
+    let layers = pairs.iter().filter(|p| p.key.component == map.grid.component && p.key.layer.is_some());
+    let equal = layers.clone().count() > 0 && layers.clone().all(|p| p.identical);
+    let direction = match (found.direction, along.direction) {
+        (structural, Direction::Unknown) if equal => structural,
+        (Direction::Unknown, noise) => noise,
+        (structural, noise) if structural == noise => noise,
         _ => Direction::Unknown,
     };
-    let cue = match along.cue {
-        Some(other) => format!("{cue}; along the map: {other}"),
-        None => cue,
-    };
-    Reading { direction, relation: Some(relation), cue: Some(cue), evidence: along.evidence }
+    let mut cue = found.cue;
+    if found.direction != Direction::Unknown && direction == Direction::Unknown {
+        let (this, other) = match found.direction {
+            Direction::CandidateFromReference => ("candidate", "reference"),
+            _ => ("reference", "candidate"),
+        };
+        cue.push_str(&format!(
+            "; the {this} came from the {other} or from a relative of it with the same layers"
+        ));
+    }
+    if let Some(other) = along.cue {
+        cue.push_str(&format!("; along the map: {other}"));
+    }
+    Reading { direction, relation: Some(found.name), cue: Some(cue), evidence: along.evidence }
 }
 
 /// Relation, direction and cue of one map; `None` where a layer of the smaller side has no counterpart, or the layers of both
@@ -243,8 +273,13 @@ struct OnOther<'a> {
     from_other: Direction,
 }
 
-/// Name, order and cue.
-type Relation = (&'static str, Direction, String);
+/// What a map says of the way the layers went.
+struct Relation {
+    name: &'static str,
+    /// Which way they went, if one of the two came from the other.
+    direction: Direction,
+    cue: String,
+}
 
 impl OnOther<'_> {
     /// The counterparts of all layers, if all have one.
@@ -261,7 +296,11 @@ impl OnOther<'_> {
             "layer map: {} of the {this} share layers of the {other} as counterparts",
             spans(&repeated)
         );
-        (!repeated.is_empty()).then_some(("layers-repeated", self.from_other, cue))
+        (!repeated.is_empty()).then_some(Relation {
+            name: "layers-repeated",
+            direction: self.from_other,
+            cue,
+        })
     }
 
     /// All of this side lies on the other in order, and the other has layers that resemble none of this side.
@@ -278,7 +317,7 @@ impl OnOther<'_> {
              layers put into the {other} later, with a start of their own, would look the same",
             spans(&layers)
         );
-        Some(("layers-dropped", self.from_other, cue))
+        Some(Relation { name: "layers-dropped", direction: self.from_other, cue })
     }
 
     fn reordered(&self) -> Option<Relation> {
@@ -286,7 +325,11 @@ impl OnOther<'_> {
         let once = (0..map.len()).all(|i| !map[..i].contains(&map[i]));
         let cue =
             format!("layer map: every layer of the {} has its counterpart, in another order", self.names[0]);
-        (once && !self.other_repeats).then_some(("layers-reordered", Direction::Unknown, cue))
+        (once && !self.other_repeats).then_some(Relation {
+            name: "layers-reordered",
+            direction: Direction::Unknown,
+            cue,
+        })
     }
 }
 

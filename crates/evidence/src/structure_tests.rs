@@ -52,7 +52,7 @@ fn a_shorter_model_comes_from_the_longer_one() {
 
 fn relation_of(rows: u32, columns: u32, cells: &[(usize, usize)]) -> Option<(&'static str, Direction)> {
     let structure = structure_of(rows, columns, cells);
-    structure.maps.iter().find_map(|m| relation(m, -5.0)).map(|(name, direction, _)| (name, direction))
+    structure.maps.iter().find_map(|m| relation(m, -5.0)).map(|found| (found.name, found.direction))
 }
 
 fn structure_of(rows: u32, columns: u32, cells: &[(usize, usize)]) -> Structure {
@@ -105,4 +105,50 @@ fn a_grid_without_a_telling_cell_moves_nothing_and_is_reported() {
     assert!(judgement.layers.is_empty());
     assert!(judgement.evidence.iter().any(|e| e.test == TestKind::LayerSigns));
     assert!(judgement.not_tested.iter().all(|n| !n.what.contains("dropped")));
+}
+
+#[test]
+fn the_order_is_said_only_where_the_layers_are_equal() {
+    use stemmata_alignment::PairKey;
+    use stemmata_architecture::{Role, Term};
+    let structure = structure_of(4, 6, &diagonal(&[0, 1, 4, 5]));
+    let pair = |identical| PairMeasurement {
+        key: PairKey {
+            component: COMPONENT,
+            layer: Some(0),
+            expert: None,
+            role: Role::Up,
+            term: Term::Weight,
+        },
+        candidate: 0,
+        reference: 0,
+        candidate_shape: (2, 2),
+        reference_shape: (2, 2),
+        moments: None,
+        identical,
+    };
+    let direction = |pairs: &[&PairMeasurement], along| {
+        read(&structure, None, -5.0, pairs, Reading { direction: along, ..Reading::default() }).direction
+    };
+    use Direction::{CandidateFromReference, ReferenceFromCandidate, Unknown};
+    let (equal, tuned) = (pair(true), pair(false));
+    assert_eq!(direction(&[&equal], Unknown), CandidateFromReference);
+    // Both may come from an ancestor with six layers.
+    assert_eq!(direction(&[&equal, &tuned], Unknown), Unknown);
+    assert_eq!(direction(&[], Unknown), Unknown);
+    assert_eq!(direction(&[&tuned], CandidateFromReference), CandidateFromReference);
+    assert_eq!(direction(&[&tuned], ReferenceFromCandidate), Unknown);
+}
+
+#[test]
+fn residual_channels_place_no_layer() {
+    use stemmata_alignment::Channel;
+    let channels = vec![Channel { product: 0.9, reach: 1.0 }; 64];
+    let of = |axis| {
+        let group = ChannelGroup { component: COMPONENT, layer: Some(2), axis, channels: channels.clone() };
+        let measurement = Measurement { groups: vec![group], ..Measurement::default() };
+        placed(&judge(&measurement, &StorageFacts::default(), &DecisionRule::default()), COMPONENT)
+    };
+    assert!(of(ChannelAxis::Residual).is_empty());
+    assert_eq!(of(ChannelAxis::Value).into_keys().collect::<Vec<_>>(), [2]);
 }

@@ -91,11 +91,6 @@ impl TestKind {
             TestKind::LayerFixedPoints => "layer-map/fixed-points",
         }
     }
-
-    /// Whether it is a test of two layers whatever their numbers.
-    pub fn is_of_layer_map(self) -> bool {
-        matches!(self, TestKind::LayerSigns | TestKind::LayerFixedPoints)
-    }
 }
 
 /// What a test was applied to.
