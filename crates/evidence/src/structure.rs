@@ -135,10 +135,10 @@ fn of_cell(cell: &LayerCell, scope: Scope) -> Vec<Evidence> {
 }
 
 /// The groups that effects are taken from: those along the map where it moves layers.
-pub(crate) fn effect_groups<'a>(
-    measurement: &'a Measurement,
+pub(crate) fn effect_groups(
+    measurement: &Measurement,
     component: Component,
-) -> impl Iterator<Item = &'a ChannelGroup> + Clone {
+) -> impl Iterator<Item = &ChannelGroup> + Clone {
     let along = measurement.structure.along.iter().any(|g| g.component == component && g.layer.is_some());
     let groups = if along { &measurement.structure.along } else { &measurement.groups };
     groups.iter().filter(move |g| g.component == component)
