@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use stemmata_alignment::{Exclusion, LayerMap, Measurement, PairKey, Shapes, layer_grids, plan_along};
 use stemmata_architecture::{Anatomy, ChannelAxis, Component, Part, channel_maps, labels_units};
 use stemmata_evidence::{Judgement, exclusions, map_layers};
-use stemmata_fingerprint::{Sketch, sketch_model};
+use stemmata_fingerprint::{Sketch, sketch_layers};
 use stemmata_model::{ReadError, Weights};
 
 /// What the number of possible tests depends on.
@@ -105,9 +105,9 @@ pub(crate) fn sketch_parts(
         layers.entry((part.component, part.layer)).or_default().push(part.clone());
     }
     let layers: Vec<Vec<Part>> = layers.into_values().collect();
-    let sketches = sketch_layers(whole, &layers, settings, watch)?;
+    let sketches = sketch_all(whole, &layers, settings, watch)?;
     let empty = Anatomy { parts: Vec::new(), ..whole.anatomy.clone() };
-    let mut joined = sketch_model(whole.weights(), &empty, settings.params, &mut |_, _| true)?;
+    let mut joined = sketch_layers(whole.weights(), &empty, settings.params, &mut |_, _| true)?;
     // Layers come in key order, and every layer keeps the order within it.
     for sketch in sketches {
         joined.parts.extend(sketch.parts);
@@ -119,7 +119,7 @@ pub(crate) fn sketch_parts(
 }
 
 /// One sketch per layer, in the order of `layers` whatever thread makes it.
-fn sketch_layers(
+fn sketch_all(
     whole: &Whole,
     layers: &[Vec<Part>],
     settings: &Settings<'_>,
@@ -136,7 +136,7 @@ fn sketch_layers(
     let one = |parts: &[Part]| {
         let anatomy = Anatomy { parts: parts.to_vec(), ..bare.clone() };
         let go_on = || !settings.stop.load(Ordering::Relaxed) && !stopped.load(Ordering::Relaxed);
-        sketch_model(whole.weights(), &anatomy, settings.params, &mut |_, _| go_on())
+        sketch_layers(whole.weights(), &anatomy, settings.params, &mut |_, _| go_on())
     };
     let work = |send: mpsc::Sender<(usize, Result<Sketch, ReadError>)>| {
         loop {

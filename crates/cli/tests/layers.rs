@@ -121,6 +121,9 @@ fn a_sketch_of_the_reference_gives_the_same_map() {
     assert_eq!(report["verdict"]["relation"], "layers-dropped");
     let second = report["layers"].as_array().unwrap().iter().find(|l| l["candidate_layer"] == 1).unwrap();
     assert_eq!(second["reference_layer"], 2);
+    // What is sketched for the map alone keeps the same channels as a whole sketch.
+    let (_, whole) = json(&["compare", made.to_str().unwrap(), base]);
+    assert_eq!(report["layer_maps"], whole["layer_maps"]);
 }
 
 #[test]

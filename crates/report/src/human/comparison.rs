@@ -128,7 +128,9 @@ fn layer_maps(report: &Report, pen: &Pen) -> Vec<String> {
             false => "no layer depends on any layer of the reference".to_owned(),
         };
         let text = format!("{}: {text}", map.component);
-        lines.push(String::new());
+        if lines.is_empty() {
+            lines.push(String::new());
+        }
         lines.extend(pen.labelled("layer map", &text));
     }
     lines
