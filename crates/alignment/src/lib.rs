@@ -7,8 +7,10 @@
 mod channels;
 mod fixed;
 mod kernel;
+mod layer_map;
 mod measurement;
 mod plan;
+mod rows;
 mod search;
 mod sketches;
 mod stream;
@@ -17,11 +19,16 @@ mod worker;
 
 pub use stemmata_fingerprint::{Pattern, SelfCheck};
 
+pub use layer_map::{
+    BlockMatch, Break, Column, Exclusion, LayerCell, LayerGrid, LayerMap, LayerRun, Shapes, SignOutcome,
+    Structure, best_map, experts_of, layer_grids, match_blocks, runs, sign_outside_layers,
+};
 pub use measurement::{
     Channel, ChannelGroup, FixedPoints, Measurement, Moments, PairKey, PairMeasurement, Side, SymmetryCheck,
     Unmatched,
 };
-pub use plan::{PairPlan, Plan, plan};
+pub use plan::{PairPlan, Plan, plan, plan_along};
+pub use rows::{EqualRows, equal_rows};
 pub use search::{Hypothesis, LayerMatch, Search, SearchPlan, search_plan};
-pub use sketches::measure_sketches;
+pub use sketches::{measure_sketches, symmetry_checks};
 pub use stream::{Options, Progress, measure};

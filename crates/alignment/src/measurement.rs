@@ -184,6 +184,8 @@ pub struct Measurement {
     pub candidate_only: Vec<Unmatched>,
     /// In the reference only.
     pub reference_only: Vec<Unmatched>,
+    /// Which layer comes from which, where that was looked for.
+    pub structure: crate::Structure,
     /// True when the products come from sketches of the channels rather than from all weights.
     pub sketched: bool,
 }

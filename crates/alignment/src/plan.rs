@@ -1,6 +1,7 @@
 //! Which tensor of the candidate answers to which of the reference.
 
-use crate::{PairKey, Unmatched};
+use crate::{LayerMap, PairKey, Unmatched};
+use std::collections::{BTreeMap, BTreeSet};
 use stemmata_architecture::{Anatomy, ChannelAxis, ChannelMap, Part, View, channel_maps, labels_units};
 use stemmata_fingerprint::flipped;
 
@@ -79,6 +80,34 @@ pub fn plan(candidate: &Anatomy, reference: &Anatomy) -> Plan {
             (None, None) => return plan,
         }
     }
+}
+
+/// Pairs the parts as [`plan`] does, but layer i of the candidate with layer `map[i]` of the reference where `maps` has
+/// the component. Pairs are keyed by the candidate's layer. Layers that the map leaves out have no counterpart; those that it
+/// names twice are compared twice.
+/// O(parts · log parts).
+pub fn plan_along(candidate: &Anatomy, reference: &Anatomy, maps: &[LayerMap]) -> Plan {
+    let theirs: BTreeMap<PairKey, &Part> = reference.parts.iter().map(|part| (key(part), part)).collect();
+    let mut used = BTreeSet::new();
+    let mut plan = Plan::default();
+    let unmatched = |part: &Part| Unmatched { key: key(part), elements: part.view.elements() };
+    for c in &candidate.parts {
+        let map = maps.iter().find(|m| m.grid.component == c.component);
+        let layer = match (map, c.layer) {
+            (Some(map), Some(layer)) => map.reference_layer(layer).map(Some),
+            (_, layer) => Some(layer),
+        };
+        let wanted = layer.map(|layer| PairKey { layer, ..key(c) });
+        match wanted.and_then(|wanted| theirs.get(&wanted)) {
+            Some(r) => {
+                used.insert(key(r));
+                plan.pairs.push(pair(c, r, candidate, reference));
+            }
+            None => plan.candidate_only.push(unmatched(c)),
+        }
+    }
+    plan.reference_only.extend(reference.parts.iter().filter(|r| !used.contains(&key(r))).map(unmatched));
+    plan
 }
 
 fn pair(c: &Part, r: &Part, candidate: &Anatomy, reference: &Anatomy) -> PairPlan {

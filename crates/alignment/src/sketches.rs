@@ -24,10 +24,7 @@ pub fn measure_sketches(candidate: &Sketch, reference: &Sketch) -> Measurement {
             }
         }
     }
-    for (side, sketch) in [(Side::Candidate, candidate), (Side::Reference, reference)] {
-        let of_side = |&(component, check)| SymmetryCheck { component, side, guessed: false, check };
-        measurement.checks.extend(sketch.checks.iter().map(of_side));
-    }
+    measurement.checks = symmetry_checks(candidate, reference);
     let buckets = candidate.params.unit_buckets as usize;
     for ours in &candidate.units {
         let same = |u: &&stemmata_fingerprint::UnitSketch| {
@@ -45,6 +42,17 @@ pub fn measure_sketches(candidate: &Sketch, reference: &Sketch) -> Measurement {
         }
     }
     measurement
+}
+
+/// What each model's checks by itself said when it was sketched. Outputs of guessed roles are not in a sketch, so nothing
+/// rests on a guess.
+pub fn symmetry_checks(candidate: &Sketch, reference: &Sketch) -> Vec<SymmetryCheck> {
+    let of = |side, sketch: &Sketch| {
+        let of_side =
+            move |&(component, check): &(_, _)| SymmetryCheck { component, side, guessed: false, check };
+        sketch.checks.iter().map(of_side).collect::<Vec<_>>()
+    };
+    [of(Side::Candidate, candidate), of(Side::Reference, reference)].concat()
 }
 
 fn products(ours: &GroupSketch, theirs: &GroupSketch, buckets: usize) -> Vec<Channel> {

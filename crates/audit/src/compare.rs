@@ -2,10 +2,12 @@
 
 use crate::input::Whole;
 use crate::{AuditError, Finding, InputFacts, SearchMode, Settings, Subject, Watch};
-use crate::{measuring, searching, sketching};
+use crate::{measuring, searching, sketching, structure};
 use stemmata_alignment::{Measurement, measure_sketches, plan, search_plan};
 use stemmata_architecture::{ChannelAxis, Component, Term};
-use stemmata_evidence::{Evidence, Judgement, Kind, NotTested, Scope, StorageFacts, TestKind, judge};
+use stemmata_evidence::{
+    Evidence, Judgement, Kind, NotTested, Scope, StorageFacts, TestKind, asks_for_map, judge,
+};
 use stemmata_fingerprint::{Sketch, comparable};
 use stemmata_model::{DType, Encoding, Level, Weights};
 
@@ -42,24 +44,34 @@ pub fn compare(
             findings.extend(whole.findings(side));
         }
     }
-    let (measurement, mut judgement) = match (&candidate, &reference) {
+    let mut sketches = None;
+    let (mut measurement, storage) = match (&candidate, &reference) {
         (Subject::Checkpoint(c), Subject::Checkpoint(r)) => {
             let mut measurement = measuring::of(&plan(&c.anatomy, &r.anatomy), c, r, settings, watch)?;
-            let searchable = search_plan(&c.anatomy, &r.anatomy);
-            measurement.search_tests =
-                if settings.search == SearchMode::Never { 0 } else { searchable.tests };
-            let storage = storage_facts(c, r);
-            let judgement = searching::run((c, r), &searchable, &mut measurement, &storage, settings, watch)?;
-            (measurement, judgement)
+            if settings.search != SearchMode::Never {
+                measurement.search_tests = search_plan(&c.anatomy, &r.anatomy).tests;
+            }
+            (measurement, storage_facts(c, r))
         }
         _ => {
             let (c, r) = (sketch_of(&candidate, settings, watch)?, sketch_of(&reference, settings, watch)?);
             comparable(&c, &r).map_err(|parameter| AuditError::NotComparable { parameter })?;
             let measurement = measure_sketches(&c, &r);
-            let judgement = judge(&measurement, &StorageFacts::default(), &settings.rule);
-            (measurement, judgement)
+            sketches = Some((c, r));
+            (measurement, StorageFacts::default())
         }
     };
+    let (ours, theirs) = (structure::shapes(&candidate), structure::shapes(&reference));
+    measurement.structure.reserved = ours.tests(&theirs);
+    let mut judgement = judge(&measurement, &storage, &settings.rule);
+    if asks_for_map(&judgement, &ours, &theirs) {
+        let sketches = sketches.as_ref().map(|(c, r)| (c, r));
+        structure::look(&mut measurement, &judgement, sketches, (&candidate, &reference), settings, watch)?;
+        judgement = judge(&measurement, &storage, &settings.rule);
+    }
+    if let (Subject::Checkpoint(c), Subject::Checkpoint(r)) = (&candidate, &reference) {
+        judgement = searching::run((c, r), judgement, &mut measurement, &storage, settings, watch)?;
+    }
     for (side, subject) in [("candidate", &candidate), ("reference", &reference)] {
         if let Subject::Checkpoint(whole) = subject {
             admit_unmapped(side, whole, &mut judgement);

@@ -1,9 +1,10 @@
 //! Use cases.
 //!
-//! Answers: *what does a user get who asks to inspect, compare, diff or sketch?* Orchestrates the rooms below it and returns
+//! Answers: *what does a user get who asks to inspect, compare, blame, diff or sketch?* Orchestrates the rooms below it and returns
 //! plain values; how they look is for `report` to say.
 #![forbid(unsafe_code)]
 
+mod blame;
 mod compare;
 mod diff;
 mod error;
@@ -13,7 +14,9 @@ mod inspect;
 mod measuring;
 mod searching;
 mod sketching;
+mod structure;
 
+pub use blame::{Blame, ExpertOrigin, LayerOrigin, RowOrigin, blame};
 pub use compare::{Comparison, compare};
 pub use diff::{Difference, DifferenceRow, Status, diff};
 pub use error::AuditError;
@@ -23,8 +26,10 @@ pub use inspect::{ComponentFacts, Inspection, TensorRow, inspect};
 pub use searching::SearchMode;
 pub use sketching::{Sketched, sketch};
 
-pub use stemmata_alignment::{Moments, PairKey};
-pub use stemmata_architecture::{Component, Norm};
+pub use stemmata_alignment::{
+    Column, EqualRows, LayerCell, LayerGrid, LayerMap, LayerRun, Moments, PairKey, SignOutcome, Structure,
+};
+pub use stemmata_architecture::{Component, Norm, Role};
 pub use stemmata_evidence::{
     Change, ComponentVerdict, DecisionRule, Direction, Evidence, Judgement, Kind, LayerEffect, Noise,
     NotTested, Power, Scope, TestKind, Tier, Verdict,

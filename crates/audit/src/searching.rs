@@ -2,7 +2,7 @@
 
 use crate::input::Whole;
 use crate::{AuditError, Event, Settings, Watch};
-use stemmata_alignment::{Measurement, Search, SearchPlan};
+use stemmata_alignment::{Measurement, Search, search_plan};
 use stemmata_architecture::Component;
 use stemmata_evidence::{Judgement, StorageFacts, judge, search_found, wants_search};
 use stemmata_model::Weights;
@@ -19,16 +19,16 @@ pub enum SearchMode {
     Never,
 }
 
-/// Searches as far as needed, adds what was found to `measurement`, and judges again.
+/// Searches as far as `judgement` asks for, adds what was found to `measurement`, and judges again.
 pub(crate) fn run(
     (c, r): (&Whole, &Whole),
-    plan: &SearchPlan,
+    judgement: Judgement,
     measurement: &mut Measurement,
     storage: &StorageFacts,
     settings: &Settings<'_>,
     watch: Watch<'_>,
 ) -> Result<Judgement, AuditError> {
-    let judgement = judge(measurement, storage, &settings.rule);
+    let plan = &search_plan(&c.anatomy, &r.anatomy);
     let wanted = match settings.search {
         SearchMode::Never => false,
         SearchMode::Always => !plan.layers.is_empty(),

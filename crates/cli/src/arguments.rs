@@ -7,6 +7,7 @@ const EXAMPLES: &str = "\
 Examples:
   stemmata compare ./suspect ./original
   stemmata compare ./suspect ./original --format html -o report.html
+  stemmata blame ./merge --among ./left ./right
   stemmata inspect model.gguf
 
 Exit codes:
@@ -20,6 +21,12 @@ Examples:
   stemmata compare ./suspect ./original
   stemmata compare suspect.gguf ./original --json | jq .verdict
   stemmata compare ./suspect original.sketch --exit-code -qq";
+
+const BLAME_EXAMPLES: &str = "\
+Examples:
+  stemmata blame ./merge --among ./left ./right
+  stemmata blame ./deep --among ./shallow --format mergekit -o merge.yaml
+  stemmata blame ./mixture --among ./dense --json | jq .experts";
 
 const INSPECT_EXAMPLES: &str = "\
 Examples:
@@ -109,6 +116,18 @@ pub(crate) enum Verb {
         #[arg(long)]
         exit_code: bool,
     },
+    /// Say which layer of which reference each layer of MODEL comes from.
+    #[command(after_long_help = BLAME_EXAMPLES)]
+    Blame {
+        /// The model in question: a directory, a weight file or a sketch.
+        model: String,
+        /// The models that it may be made from.
+        #[arg(long, value_name = "REFERENCE", required = true, num_args = 1..)]
+        among: Vec<String>,
+        /// Family-wise level over all references.
+        #[arg(long, value_name = "P", default_value_t = 1e-3, value_parser = level)]
+        alpha: f64,
+    },
     /// Show what is in MODEL, what it claims and what is dangerous about it.
     #[command(after_long_help = INSPECT_EXAMPLES)]
     Inspect {
@@ -157,6 +176,8 @@ pub(crate) enum FormatName {
     Tsv,
     Json,
     Html,
+    /// The map of `blame` as a mergekit configuration, when every layer has an origin.
+    Mergekit,
 }
 
 /// When to look for hidden units that were moved.
@@ -200,7 +221,7 @@ mod tests {
 
     #[test]
     fn every_verb_on_models_ends_its_help_with_examples() {
-        for verb in ["compare", "inspect", "diff", "sketch"] {
+        for verb in ["compare", "blame", "inspect", "diff", "sketch"] {
             let mut command = Arguments::command();
             let help = command.find_subcommand_mut(verb).unwrap().render_long_help().to_string();
             assert_eq!(help.lines().filter(|l| l.trim_start().starts_with("stemmata ")).count(), 3, "{verb}");

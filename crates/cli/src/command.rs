@@ -19,6 +19,12 @@ pub(crate) fn line(arguments: &Arguments) -> String {
             option(*exit_code, "--exit-code".to_owned());
             ("compare", vec![candidate.clone(), reference.clone()])
         }
+        Verb::Blame { model, among, alpha } => {
+            option(*alpha != DecisionRule::default().alpha, format!("--alpha={alpha:?}"));
+            // One flag per reference, so that none is taken for the model.
+            among.iter().for_each(|reference| option(true, format!("--among={reference}")));
+            ("blame", vec![model.clone()])
+        }
         Verb::Inspect { model } => ("inspect", vec![model.clone()]),
         Verb::Diff { candidate, reference, stat } => {
             option(*stat, "--stat".to_owned());
@@ -97,6 +103,7 @@ mod tests {
             "compare --alpha 0.05 a b",
             "diff --offline --stat -- -a b",
             "sketch --seed 18446744073709551615 a",
+            "blame a --among b c --alpha 0.01",
         ] {
             assert_eq!(of(of(words).strip_prefix("stemmata ").unwrap()), of(words));
         }

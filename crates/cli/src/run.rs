@@ -61,6 +61,10 @@ fn carry_out(
     let (common, started) = (&arguments.common, Instant::now());
     let style = output::style(common);
     let context = || context(arguments, started);
+    if common.format == Some(FormatName::Mergekit) && !matches!(arguments.verb, Verb::Blame { .. }) {
+        output::tell("error: the format `mergekit` is only for `blame`");
+        return Ok(CANNOT);
+    }
     match &arguments.verb {
         Verb::Compare { candidate, reference, alpha, search, exit_code } => {
             settings.rule.alpha = *alpha;
@@ -78,6 +82,25 @@ fn carry_out(
                 _ => DONE,
             };
             let show = |format| stemmata_report::comparison(&result, format, &style, &context());
+            put(common, &settings, show, code)
+        }
+        Verb::Blame { model, among, alpha } => {
+            settings.rule.alpha = *alpha;
+            let watch = &mut |event| progress.show(event);
+            let result = stemmata_audit::blame(model, among, &settings, watch)?;
+            progress.finish();
+            let code = if result.layers.iter().any(|l| l.tested) { DONE } else { INCONCLUSIVE };
+            if common.format == Some(FormatName::Mergekit) {
+                return Ok(match stemmata_report::mergekit(&result, &context()) {
+                    Ok(text) => write(common, text.as_bytes(), code),
+                    Err(reason) => {
+                        output::tell(format_args!("error: the map is no mergekit configuration: {reason}"));
+                        output::tell("hint:  name more references after `--among`, or choose another format");
+                        CANNOT
+                    }
+                });
+            }
+            let show = |format| stemmata_report::blame(&result, format, &style, &context());
             put(common, &settings, show, code)
         }
         Verb::Inspect { model } => {
@@ -148,7 +171,8 @@ fn put(
     }
     let format = match common.format {
         _ if common.json => Format::Json,
-        Some(FormatName::Human) => Format::Human,
+        // Written before this is asked.
+        Some(FormatName::Human | FormatName::Mergekit) => Format::Human,
         Some(FormatName::Tsv) => Format::Tsv,
         Some(FormatName::Json) => Format::Json,
         Some(FormatName::Html) => Format::Html,

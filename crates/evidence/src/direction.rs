@@ -24,7 +24,8 @@ pub struct StorageFacts {
     pub significand_bits: Option<u32>,
 }
 
-/// What the cues say.
+/// What the cues say; nothing, to begin with.
+#[derive(Default)]
 pub(crate) struct Reading {
     pub(crate) direction: Direction,
     pub(crate) relation: Option<&'static str>,
@@ -56,7 +57,7 @@ pub(crate) fn read(
     noise: Option<&Noise>,
     storage: &StorageFacts,
 ) -> Reading {
-    let nothing = Reading { direction: Direction::Unknown, relation: None, cue: None, evidence: None };
+    let nothing = Reading::default();
     if change.changed == 0.0 {
         return Reading { relation: Some("copy"), cue: Some("every value is equal".to_owned()), ..nothing };
     }

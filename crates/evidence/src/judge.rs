@@ -2,6 +2,7 @@
 
 use crate::change::{self, noise, total};
 use crate::direction::{self, Reading, StorageFacts};
+use crate::structure;
 use crate::tests_of_dependence as dependence;
 use crate::{
     BrokenSymmetry, ComponentVerdict, DecisionRule, Direction, Evidence, Judgement, Kind, LayerEffect,
@@ -29,12 +30,19 @@ pub fn judge(measurement: &Measurement, storage: &StorageFacts, rule: &DecisionR
     let mut evidence = dependence::run(measurement, rule);
     let family = dependence::family(evidence.len(), measurement);
     evidence.extend(search::run(&measurement.searched));
+    let structure = &measurement.structure;
     let threshold = rule.alpha.log10() - (family.max(1) as f64).log10();
     let rejected = |e: &Evidence| e.p.is_some_and(|p| p.log10() <= threshold);
-    let layers = layers(&evidence, measurement, &rejected);
+    let mut layers = layers(&evidence, measurement, &rejected);
+    structure::place_layers(&mut layers, structure, &evidence, &|component, layer| {
+        let of_layer = |g: &&ChannelGroup| g.layer == Some(layer);
+        effect(structure::effect_groups(measurement, component).filter(of_layer))
+    });
+    evidence.extend(structure::evidence(structure));
     let all: Vec<&PairMeasurement> = measurement.pairs.iter().collect();
 
-    let tested = Tested { measurement, evidence: &evidence, layers: &layers, rejected: &rejected, family };
+    let tested =
+        Tested { measurement, evidence: &evidence, layers: &layers, rejected: &rejected, family, threshold };
     let mut components = Vec::new();
     for component in Component::ALL {
         components.extend(judge_component(component, &tested, storage, rule));
@@ -46,7 +54,8 @@ pub fn judge(measurement: &Measurement, storage: &StorageFacts, rule: &DecisionR
     let all_equal = !all.is_empty()
         && all.iter().all(|p| p.identical)
         && measurement.candidate_only.is_empty()
-        && measurement.reference_only.is_empty();
+        && measurement.reference_only.is_empty()
+        && !Component::ALL.into_iter().any(|component| structure::moves(structure, component));
     let identical = all_equal && all.iter().any(|p| telling(p));
 
     let inherited: Vec<&PairMeasurement> = comparable
@@ -62,8 +71,10 @@ pub fn judge(measurement: &Measurement, storage: &StorageFacts, rule: &DecisionR
             let noise = noise(&inherited, storage.significand_bits);
             direction::read(&inherited, &change, noise.as_ref(), storage)
         }
-        _ => Reading { direction: Direction::Unknown, relation: None, cue: None, evidence: None },
+        _ => Reading::default(),
     };
+    let reading =
+        if dependent { structure::read(structure, None, threshold, &inherited, reading) } else { reading };
     let moved = search::describe(&measurement.searched, &evidence, &rejected);
     let rejecting = |e: &&Evidence| rejected(e);
     let tier = match evidence.iter().filter(rejecting).any(|e| !matches!(e.test, TestKind::UnitAgreement(_)))
@@ -128,6 +139,7 @@ struct Tested<'a> {
     layers: &'a [LayerEffect],
     rejected: &'a dyn Fn(&Evidence) -> bool,
     family: usize,
+    threshold: f64,
 }
 
 impl Tested<'_> {
@@ -154,7 +166,8 @@ fn judge_component(
     storage: &StorageFacts,
     rule: &DecisionRule,
 ) -> Option<ComponentVerdict> {
-    let &Tested { measurement, evidence, layers, rejected, family } = tested;
+    let &Tested { measurement, evidence, layers, rejected, family, threshold } = tested;
+    let structure = &measurement.structure;
     let pairs: Vec<&PairMeasurement> =
         measurement.pairs.iter().filter(|p| p.key.component == component).collect();
     let alone = |list: &[stemmata_alignment::Unmatched]| list.iter().any(|u| u.key.component == component);
@@ -178,14 +191,16 @@ fn judge_component(
     let detectable = tests.iter().filter(whole).filter_map(|e| e.detectable).reduce(f64::min);
     let kind = match () {
         () if !unmatched
+            && !structure::moves(structure, component)
             && pairs.iter().all(|p| p.identical)
             && (found || pairs.iter().any(|p| telling(p))) =>
         {
             Kind::Identical
         }
         () if found => {
-            let reading = change.as_ref().map(|c| direction::read(&comparable, c, noise.as_ref(), storage));
-            match reading.map_or(Direction::Unknown, |r| r.direction) {
+            let along = change.as_ref().map(|c| direction::read(&comparable, c, noise.as_ref(), storage));
+            let along = along.unwrap_or_default();
+            match structure::read(structure, Some(component), threshold, &comparable, along).direction {
                 Direction::Unknown => Kind::Related,
                 _ => Kind::Derived,
             }
@@ -200,7 +215,7 @@ fn judge_component(
         kind,
         share_inherited: share_inherited(&pairs, layers),
         log10_p: bonferroni(&log10_ps, family),
-        effect: effect(measurement.groups.iter().filter(|g| g.component == component)),
+        effect: effect(structure::effect_groups(measurement, component)),
         noise: noise.filter(|_| change.is_some_and(|c| c.changed > 0.0)),
         change,
         detectable,
@@ -467,10 +482,14 @@ fn not_tested(measurement: &Measurement, broken: &[BrokenSymmetry]) -> Vec<NotTe
         }
     }
     list.extend([
-        (
-            "dropped, repeated or reordered layers; pruned width",
-            "layers were compared with the layer of the same number",
-        ),
+        if measurement.structure.maps.is_empty() {
+            (
+                "dropped, repeated or reordered layers; pruned width",
+                "layers were compared with the layer of the same number",
+            )
+        } else {
+            ("pruned width", "only channels of equal numbers were compared")
+        },
         ("distillation and other inheritance of behaviour", "weights cannot show it"),
     ]);
     let mut list = list

@@ -8,6 +8,7 @@ mod change;
 mod direction;
 mod judge;
 mod search;
+mod structure;
 mod symmetry;
 mod tests_of_dependence;
 mod verdict;
@@ -16,7 +17,8 @@ pub use change::{Change, Noise};
 pub use direction::StorageFacts;
 pub use judge::judge;
 pub use search::{Basis, search_found, wants_search};
-pub use symmetry::BrokenSymmetry;
+pub use structure::{asks_for_map, cell_score, exclusions, map_layers};
+pub use symmetry::{BrokenSymmetry, broken as broken_symmetries};
 pub use verdict::{
     ComponentVerdict, DecisionRule, Direction, Evidence, Judgement, Kind, LayerEffect, NotTested, Power,
     Scope, TestKind, Tier, Verdict,

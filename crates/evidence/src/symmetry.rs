@@ -33,7 +33,7 @@ impl std::fmt::Display for BrokenSymmetry {
 }
 
 /// All symmetries that neither model has. O(checks).
-pub(crate) fn broken(measurement: &Measurement) -> Vec<BrokenSymmetry> {
+pub fn broken(measurement: &Measurement) -> Vec<BrokenSymmetry> {
     let mut tallies: std::collections::BTreeMap<(BrokenSymmetry, Side), (u32, f64)> =
         std::collections::BTreeMap::new();
     for check in &measurement.checks {

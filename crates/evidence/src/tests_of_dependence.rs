@@ -16,10 +16,11 @@ pub(crate) const LABEL_NULL: &str = "the two models grew from independent random
      units are a uniformly random permutation of one another, if at least one of them was trained by a recipe that treats all \
      units alike";
 
-/// Size of the one family: the tests at equal indices and all that a search could add, whether it was made or not. Known before
+/// Size of the one family: the tests at equal indices and all that a map of layers and a search could add, whether they were
+/// made or not. Known before
 /// any weight is read.
 pub(crate) fn family(at_equal_indices: usize, measurement: &Measurement) -> usize {
-    at_equal_indices + measurement.search_tests
+    at_equal_indices + measurement.structure.reserved + measurement.search_tests
 }
 
 /// All tests at equal indices: components first, then layers, each in a fixed order.

@@ -39,13 +39,14 @@ impl Kind {
 }
 
 /// Which of the two came first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// The candidate came from the reference.
     CandidateFromReference,
     /// The reference came from the candidate.
     ReferenceFromCandidate,
     /// Not known.
+    #[default]
     Unknown,
 }
 
@@ -75,6 +76,10 @@ pub enum TestKind {
     ExactIdentity,
     /// Which side of a noisy pair the noise was added to.
     NoiseOrder,
+    /// METHODS 9: sign flips of hidden and value channels together, one layer against one layer of any number.
+    LayerSigns,
+    /// Fixed points, one layer against one layer of any number.
+    LayerFixedPoints,
 }
 
 impl TestKind {
@@ -96,6 +101,8 @@ impl TestKind {
             TestKind::UnitAgreement(Basis::ByTokens) => "unit-agreement/by-tokens",
             TestKind::ExactIdentity => "exact-identity",
             TestKind::NoiseOrder => "noise-order",
+            TestKind::LayerSigns => "layer-map/sign-flip",
+            TestKind::LayerFixedPoints => "layer-map/fixed-points",
         }
     }
 }
@@ -190,7 +197,7 @@ pub struct Verdict {
     /// What a finding of dependence rests on.
     pub tier: Tier,
     /// How the two are related, where a cue says so: `copy`, `noised-copy`, `cast`, `quantized`, `scaled`, `relabelled`,
-    /// `rotated`, `rescaled`.
+    /// `rotated`, `rescaled`, `layers-dropped`, `layers-repeated`, `layers-reordered`.
     pub relation: Option<&'static str>,
     /// Which came first.
     pub direction: Direction,
@@ -236,7 +243,7 @@ pub struct LayerEffect {
     pub component: Component,
     /// Layer of the candidate; `None` for the tensors outside layers.
     pub candidate_layer: Option<u32>,
-    /// Layer of the reference.
+    /// Layer of the reference; `None` also for a layer that no layer of the reference explains.
     pub reference_layer: Option<u32>,
     /// Cosine of the channels.
     pub effect: Option<f64>,

@@ -19,6 +19,8 @@ pub struct Builder<'a> {
     weights: &'a dyn Weights,
     anatomy: &'a Anatomy,
     params: SketchParams,
+    /// Whether digests and the residual channels of layers are wanted.
+    whole: bool,
 }
 
 /// (component, layer, axis) to the tensors that take part.
@@ -33,7 +35,22 @@ pub fn sketch_model(
     params: SketchParams,
     progress: &mut dyn FnMut(u64, usize) -> bool,
 ) -> Result<Sketch, ReadError> {
-    let builder = Builder { weights, anatomy, params };
+    sketch(Builder { weights, anatomy, params, whole: true }, progress)
+}
+
+/// What tells layers apart, in a fraction of the time: as [`sketch_model`], without digests and norms of whole tensors (they are zero) and without
+/// the residual channels of layers, which all layers share. The channels that are kept are the same, bit for bit.
+pub fn sketch_layers(
+    weights: &dyn Weights,
+    anatomy: &Anatomy,
+    params: SketchParams,
+    progress: &mut dyn FnMut(u64, usize) -> bool,
+) -> Result<Sketch, ReadError> {
+    sketch(Builder { weights, anatomy, params, whole: false }, progress)
+}
+
+fn sketch(builder: Builder<'_>, progress: &mut dyn FnMut(u64, usize) -> bool) -> Result<Sketch, ReadError> {
+    let Builder { weights, anatomy, params, .. } = builder;
     let (mut parts, mut groups, mut units, mut checks) = (Vec::new(), Groups::new(), Vec::new(), Vec::new());
     let mut done = 0;
     for part in &anatomy.parts {
@@ -104,6 +121,12 @@ impl Side {
         (position != u32::MAX).then_some(position as usize)
     }
 
+    /// The indices that belong to kept channels, ascending: (index, kept channel, member of its group).
+    fn taken(&self, extent: u64) -> Vec<(usize, usize, u64)> {
+        let of = |index| Some((index as usize, self.kept(index)?, self.map.member(index)));
+        (0..extent).filter_map(of).collect()
+    }
+
     fn finish(self, part: &Part, squares: f64) -> Factor {
         let (mut codes, mut scales) =
             (Vec::with_capacity(self.sketch.len()), Vec::with_capacity(self.norms.len()));
@@ -129,11 +152,14 @@ impl Builder<'_> {
             let (rows, cols) = channel_maps(part, info);
             // What the outputs of a guessed role are is not known; nothing may rest on it.
             let rows = rows.filter(|m| m.axis.holds_for(info) && !part.guessed);
-            (rows, cols.filter(|m| m.axis.holds_for(info)))
+            let wanted =
+                |m: &ChannelMap| self.whole || part.layer.is_none() || m.axis != ChannelAxis::Residual;
+            (rows.filter(wanted), cols.filter(|m| m.axis.holds_for(info) && wanted(m)))
         });
         let params = &self.params;
         let mut row_side = row_map.map(|map| Side::new(map, view.rows, params));
         let mut col_side = col_map.map(|map| Side::new(map, view.cols, params));
+        let columns = col_side.as_ref().map_or_else(Vec::new, |side| side.taken(view.cols));
         // Each axis has its own projection of the *other* side, so the two sides of one tensor are not the same numbers.
         let over_cols =
             CountSketch::new(view.cols as usize, params.buckets as usize, params.seed ^ 0x636f_6c73);
@@ -153,7 +179,7 @@ impl Builder<'_> {
             let rows = rows_per_chunk.min(view.rows - first) as usize;
             buffer.resize(rows * cols, 0.0_f32);
             reader.read(self.weights, view, first, cols, &mut buffer)?;
-            for x in &buffer {
+            for x in buffer.iter().filter(|_| self.whole) {
                 hasher.update(&x.to_bits().to_le_bytes());
                 squares += if x.is_finite() { f64::from(*x) * f64::from(*x) } else { 0.0 };
             }
@@ -179,12 +205,10 @@ impl Builder<'_> {
                     over_cols.add(row, &mut side.sketch[kept * side.buckets..][..side.buckets]);
                 }
                 if let Some(side) = &mut col_side {
-                    for (c, &x) in row.iter().enumerate() {
-                        if let Some(kept) = side.kept(c as u64) {
-                            let (bucket, sign) = over_rows.slot(index, side.map.member(c as u64));
-                            side.sketch[kept * side.buckets + bucket] += sign * x;
-                            side.norms[kept] += f64::from(x) * f64::from(x);
-                        }
+                    for &(c, kept, member) in &columns {
+                        let (x, (bucket, sign)) = (row[c], over_rows.slot(index, member));
+                        side.sketch[kept * side.buckets + bucket] += sign * x;
+                        side.norms[kept] += f64::from(x) * f64::from(x);
                     }
                 }
                 unit_side.add(index, row);
@@ -209,7 +233,7 @@ impl Builder<'_> {
             term: part.term,
             rows: view.rows,
             cols: view.cols,
-            digest: Digest(hasher.digest128()),
+            digest: Digest(if self.whole { hasher.digest128() } else { 0 }),
             squares,
         })
     }

@@ -12,7 +12,7 @@ mod rows;
 mod self_check;
 mod sketch;
 
-pub use build::{Builder, sketch_model};
+pub use build::{Builder, sketch_layers, sketch_model};
 pub use clip::{clip, clip_limit, content_salt, is_constant, mix};
 pub use count_sketch::{CountSketch, picked, quantize};
 pub use encoding::{DecodeError, MAGIC, decode, encode};

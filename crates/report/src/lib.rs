@@ -7,6 +7,7 @@
 mod html;
 mod human;
 mod json;
+mod mergekit;
 mod number;
 mod text;
 mod tsv;
@@ -94,6 +95,22 @@ pub fn comparison(c: &audit::Comparison, format: Format, style: &Style, context:
         Format::Json => json::pretty(&report),
         Format::Html => html::comparison(&report),
     }
+}
+
+/// Renders a blame. TSV has one row per layer, then one per expert.
+pub fn blame(b: &audit::Blame, format: Format, style: &Style, context: &Context) -> String {
+    let blame = wire::Blame::new(b, context);
+    match format {
+        Format::Human => human::blame(&blame, style),
+        Format::Tsv => tsv::blame(&blame),
+        Format::Json => json::pretty(&blame),
+        Format::Html => html::plain("Blame", &human::blame(&blame, &Style::default()), &blame),
+    }
+}
+
+/// The map as a mergekit configuration, or the reason why it cannot be written as one.
+pub fn mergekit(b: &audit::Blame, context: &Context) -> Result<String, String> {
+    mergekit::blame(&wire::Blame::new(b, context))
 }
 
 /// Renders an inspection. TSV has one row per tensor.

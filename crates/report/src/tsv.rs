@@ -1,7 +1,7 @@
 //! TSV: a header and rows. Columns are only ever appended.
 
 use crate::text::tsv_cell;
-use crate::wire::{Difference, Inspection, Report};
+use crate::wire::{Blame, Difference, Inspection, Report};
 
 /// One row for the pair.
 pub(crate) fn comparison(report: &Report) -> String {
@@ -31,6 +31,47 @@ pub(crate) fn comparison(report: &Report) -> String {
         report.not_tested.len().to_string(),
     ];
     lines(&header, [row.to_vec()])
+}
+
+/// One row per layer and per expert.
+pub(crate) fn blame(blame: &Blame) -> String {
+    let header = [
+        "component",
+        "layer",
+        "expert",
+        "reference",
+        "reference_layer",
+        "reference_expert",
+        "log10_p",
+        "effect",
+    ];
+    let index = |x: Option<u32>| x.map_or_else(String::new, |x| x.to_string());
+    let name = |x: Option<usize>| tsv_cell(x.map_or("", |x| blame.reference(x)));
+    let layers = blame.layers.iter().map(|l| {
+        vec![
+            l.component.to_owned(),
+            index(l.layer),
+            String::new(),
+            name(l.reference),
+            index(l.reference_layer),
+            String::new(),
+            number(l.log10_p),
+            number(l.effect),
+        ]
+    });
+    let experts = blame.experts.iter().map(|e| {
+        vec![
+            e.component.to_owned(),
+            e.layer.to_string(),
+            e.expert.to_string(),
+            name(e.reference),
+            index(e.reference_layer),
+            index(e.reference_expert),
+            number(e.log10_p),
+            number(e.effect),
+        ]
+    });
+    lines(&header, layers.chain(experts))
 }
 
 /// One row per stored tensor.

@@ -1,7 +1,7 @@
 //! Words that all renderers for people share.
 
 use crate::number::{Glyphs, NONE, grouped, maybe, percent, short};
-use crate::wire::{Evidence, Input, Report, Verdict};
+use crate::wire::{Evidence, Input, LayerMap, LayerRun, Report, Verdict};
 
 /// The verdict in capitals.
 pub(crate) fn headline(kind: &str) -> &'static str {
@@ -115,6 +115,24 @@ pub(crate) fn outcome(evidence: &Evidence, verdict: &Verdict) -> Outcome {
     }
 }
 
+/// `layer 3` or `layers 4-7`.
+pub(crate) fn span([first, last]: [u32; 2]) -> String {
+    if first == last { format!("layer {first}") } else { format!("layers {first}-{last}") }
+}
+
+/// A map in runs: `0-3 ← 0-3, 4 ← none, 5-7 ← 2-4`.
+pub(crate) fn layer_runs(map: &LayerMap, arrow: &str) -> String {
+    let numbers = |[first, last]: [u32; 2]| match first == last {
+        true => first.to_string(),
+        false => format!("{first}-{last}"),
+    };
+    let run = |run: &LayerRun| {
+        let from = run.reference.map_or_else(|| "none".to_owned(), numbers);
+        format!("{} {arrow} {from}", numbers(run.candidate))
+    };
+    map.runs.iter().map(run).collect::<Vec<_>>().join(", ")
+}
+
 /// The statistic with its symbol; n stands in the column beside it.
 pub(crate) fn statistic(evidence: &Evidence) -> String {
     let count = |name: &str| match evidence.statistic {
@@ -122,7 +140,7 @@ pub(crate) fn statistic(evidence: &Evidence) -> String {
         None => NONE.to_owned(),
     };
     match evidence.test {
-        "fixed-points" => count("K"),
+        "fixed-points" | "layer-map/fixed-points" => count("K"),
         test if test.starts_with("unit-agreement") => count("A"),
         "exact-identity" => count("E"),
         "noise-order" => format!("z = {}", maybe(evidence.statistic)),

@@ -2,11 +2,12 @@
 
 mod common;
 
-use common::{acquitted, context, derived, differing, inspected};
+use common::{acquitted, blamed, context, derived, differing, inspected, shortened};
 use serde_json::Value;
-use stemmata_report::{Format, Style, Timing, comparison, difference, inspection};
+use stemmata_report::{Format, Style, Timing, blame, comparison, difference, inspection};
 
 const REPORT: &str = include_str!("../../../schemas/report-1.0.0.json");
+const BLAME: &str = include_str!("../../../schemas/blame-1.0.0.json");
 const INSPECTION: &str = include_str!("../../../schemas/inspection-1.0.0.json");
 const DIFFERENCE: &str = include_str!("../../../schemas/difference-1.0.0.json");
 
@@ -17,7 +18,7 @@ fn comparisons_follow_the_schema() {
     let mut broken = derived();
     broken.judgement.verdict.log10_p = f64::NAN;
     broken.judgement.evidence[0].interval.as_mut().unwrap().low = f64::NAN;
-    for value in [derived(), acquitted(), broken] {
+    for value in [derived(), acquitted(), shortened(), broken] {
         for context in [context(), timed.clone()] {
             check(REPORT, &comparison(&value, Format::Json, &Style::default(), &context));
         }
@@ -25,7 +26,8 @@ fn comparisons_follow_the_schema() {
 }
 
 #[test]
-fn inspections_and_diffs_follow_their_schemas() {
+fn inspections_diffs_and_blames_follow_their_schemas() {
+    check(BLAME, &blame(&blamed(), Format::Json, &Style::default(), &context()));
     check(INSPECTION, &inspection(&inspected(), Format::Json, &Style::default(), &context()));
     check(DIFFERENCE, &difference(&differing(), false, Format::Json, &Style::default(), &context()));
 }

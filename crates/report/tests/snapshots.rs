@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::{acquitted, context, derived, differing, inspected};
-use stemmata_report::{Context, Format, Style, Timing, comparison, difference, inspection};
+use common::{acquitted, blamed, context, derived, differing, inspected, shortened};
+use stemmata_report::{Context, Format, Style, Timing, blame, comparison, difference, inspection, mergekit};
 
 const WIDE: Style = Style { color: false, unicode: true, width: 110 };
 const NARROW_ASCII: Style = Style { color: false, unicode: false, width: 72 };
@@ -38,6 +38,29 @@ fn inspection_in_all_formats() {
         let shown = inspection(&inspected(), format, &WIDE, &context());
         insta::assert_snapshot!(format!("inspection-{}", format.name()), shown);
     }
+}
+
+#[test]
+fn blame_in_all_formats() {
+    for format in [Format::Human, Format::Tsv, Format::Json] {
+        let shown = blame(&blamed(), format, &WIDE, &context());
+        insta::assert_snapshot!(format!("blame-{}", format.name()), shown);
+    }
+    assert!(mergekit(&blamed(), &context()).unwrap_err().contains("layer 3"));
+}
+
+#[test]
+fn a_map_of_layers_is_one_line_and_a_heat_map() {
+    let human = comparison(&shortened(), Format::Human, &WIDE, &context());
+    assert!(human.contains("layer map  language-model: 0-1 ← 0-1, 2-3 ← 4-5\n"), "{human}");
+    let ascii = comparison(&shortened(), Format::Human, &NARROW_ASCII, &context());
+    assert!(ascii.contains("layer map  language-model: 0-1 <- 0-1, 2-3 <- 4-5\n"), "{ascii}");
+    let page = comparison(&shortened(), Format::Html, &WIDE, &context());
+    assert_eq!(
+        page.matches("<rect ").count()
+            - comparison(&derived(), Format::Html, &WIDE, &context()).matches("<rect ").count(),
+        24
+    );
 }
 
 #[test]

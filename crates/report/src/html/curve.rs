@@ -133,8 +133,8 @@ fn numbers(report: &Report) -> String {
     ];
     let mut table = Table::new("Effect per layer; p after correction over the layer's own tests", &columns);
     for layer in &report.layers {
-        let reference =
-            layer.reference_layer.map_or_else(|| "outside layers".to_owned(), |index| index.to_string());
+        let unplaced = if layer.candidate_layer.is_some() { "none" } else { "outside layers" };
+        let reference = layer.reference_layer.map_or_else(|| unplaced.to_owned(), |index| index.to_string());
         let interval = layer.interval.and_then(|i| Some((i.low?, i.high?)));
         let interval = interval.map(|(low, high)| {
             format!("[{}, {}]", markup::signed(&effect(low)), markup::signed(&effect(high)))

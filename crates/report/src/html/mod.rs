@@ -2,6 +2,7 @@
 
 mod bell;
 mod curve;
+mod layer_map;
 mod markup;
 mod notes;
 mod tables;
@@ -23,6 +24,7 @@ pub(crate) fn comparison(report: &Report) -> String {
         top::verdict(report),
         top::inputs(report),
         curve::section(report),
+        layer_map::section(report),
         bell::section(report),
         tables::evidence(report),
         tables::components(report),

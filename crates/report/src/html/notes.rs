@@ -105,6 +105,16 @@ const METHODS: &[Method] = &[
                  language models, 2024, report 1 to 5 %.",
     },
     Method {
+        test: "layer-map",
+        name: "Layer map",
+        statement: "Every layer of the candidate is held against every layer of the reference: the sign test on projected hidden \
+                    and value channels together, and fixed points where a block has no gate. A dynamic programme reads the map \
+                    off the pairs whose test rejects after correction over all pairs; it prefers runs.",
+        null: "The two layers grew from independent random starts.",
+        assumption: "Those of the sign flip and of fixed points. All pairs are in the family from the beginning.",
+        source: "The tests are those above; the programme is an alignment with gaps (Needleman and Wunsch 1970).",
+    },
+    Method {
         test: "exact-identity",
         name: "Exact identity",
         statement: "E counts tensors whose values are all equal, without those that are equal too easily (tiny tensors, one magnitude \

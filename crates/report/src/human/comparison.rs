@@ -15,6 +15,7 @@ pub(super) fn lines(report: &Report, pen: &Pen) -> Vec<String> {
     lines.extend(tests(report, pen));
     lines.extend(components(report, pen));
     lines.extend(curve::lines(report, pen));
+    lines.extend(layer_maps(report, pen));
     lines.push(String::new());
     lines.extend(reading(report, pen));
     lines.extend(not_tested(report, pen));
@@ -113,6 +114,24 @@ fn components(report: &Report, pen: &Pen) -> Vec<String> {
     let mut lines = table.render(pen);
     if !lines.is_empty() {
         lines.insert(0, String::new());
+    }
+    lines
+}
+
+/// One line per component, where layers of other numbers were looked at.
+fn layer_maps(report: &Report, pen: &Pen) -> Vec<String> {
+    let mut lines = Vec::new();
+    for map in &report.layer_maps {
+        let found = map.runs.iter().any(|run| run.reference.is_some());
+        let text = match found {
+            true => words::layer_runs(map, pen.either("←", "<-")),
+            false => "no layer depends on any layer of the reference".to_owned(),
+        };
+        let text = format!("{}: {text}", map.component);
+        if lines.is_empty() {
+            lines.push(String::new());
+        }
+        lines.extend(pen.labelled("layer map", &text));
     }
     lines
 }

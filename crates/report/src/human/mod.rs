@@ -1,5 +1,6 @@
 //! Output for people at a terminal: the verdict first, then the reasons, then what was not done.
 
+mod blame;
 mod comparison;
 mod curve;
 mod difference;
@@ -25,6 +26,11 @@ pub(crate) fn inspection(inspection: &wire::Inspection, style: &Style) -> String
 /// A diff; `stat_only` leaves only the totals.
 pub(crate) fn difference(difference: &wire::Difference, stat_only: bool, style: &Style) -> String {
     finish(difference::lines(difference, stat_only, &Pen::new(*style)))
+}
+
+/// A blame.
+pub(crate) fn blame(blame: &wire::Blame, style: &Style) -> String {
+    finish(blame::lines(blame, &Pen::new(*style)))
 }
 
 fn finish(lines: Vec<String>) -> String {

@@ -23,6 +23,8 @@ pub struct Report {
     pub evidence: Vec<Evidence>,
     /// The layer curve.
     pub layers: Vec<Layer>,
+    /// Which layer comes from which, where layers of other numbers were looked at.
+    pub layer_maps: Vec<super::LayerMap>,
     /// How much changed over all pairs.
     pub change: Option<Change>,
     /// What was not tested, and why.
@@ -108,7 +110,8 @@ pub struct Verdict {
     pub kind: &'static str,
     /// What a finding of dependence rests on: `exact` tests, or an `effect` size under a stated assumption.
     pub tier: &'static str,
-    /// `copy`, `noised-copy`, `cast`, `quantized`, `scaled`, `relabelled`, `rotated`, `rescaled`.
+    /// `copy`, `noised-copy`, `cast`, `quantized`, `scaled`, `relabelled`, `rotated`, `rescaled`, `layers-dropped`,
+    /// `layers-repeated`, `layers-reordered`.
     pub relation: Option<&'static str>,
     /// `candidate-from-reference`, `reference-from-candidate` or `unknown`.
     pub direction: &'static str,
@@ -237,7 +240,7 @@ pub struct Layer {
     pub component: &'static str,
     /// Layer of the candidate; nothing for tensors outside layers.
     pub candidate_layer: Option<u32>,
-    /// Layer of the reference.
+    /// Layer of the reference; nothing also for a layer that none explains.
     pub reference_layer: Option<u32>,
     /// Cosine of the channels.
     pub effect: Option<f64>,

@@ -20,6 +20,7 @@ impl Report {
             components: judgement.components.iter().map(component).collect(),
             evidence: judgement.evidence.iter().map(evidence).collect(),
             layers: judgement.layers.iter().map(layer).collect(),
+            layer_maps: c.measurement.structure.maps.iter().map(super::LayerMap::new).collect(),
             change: judgement.change.as_ref().map(change),
             not_tested: judgement.not_tested.iter().map(not_tested).collect(),
             findings: remarks(&c.findings),

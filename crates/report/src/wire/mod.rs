@@ -3,19 +3,23 @@
 //! A field here is a promise (`schemas/report-1.0.0.json`); a field of a domain type is not. Every text passes
 //! through one cleaner, every number that weights can make infinite or NaN becomes `null`.
 
+mod blame;
 mod comparison;
 mod convert;
 mod difference;
 mod inspection;
+mod layer_map;
 
+pub use blame::{Blame, Expert, Origin, Rows, Run};
 pub use comparison::{
     Change, Component, Declared, Evidence, File, Input, Interval, Io, Layer, LayerCount, Noise, NotTested,
     Power, Remark, Report, Tool, Verdict,
 };
 pub use difference::{Difference, Row, Totals};
 pub use inspection::{Inspection, Part, StoredFile, Tensor, Tokenizer};
+pub use layer_map::{LayerMap, LayerRun};
 
-/// Version of the wire format of all three results.
+/// Version of the wire format of all results.
 pub const SCHEMA_VERSION: &str = "1.0.0";
 
 /// A number that JSON can hold; `-0` becomes `0`.

@@ -1,8 +1,10 @@
 //! Realistic results, made up: a noised copy of a vision-language model, and an acquittal.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, unused_imports)]
 
+mod blamed;
 mod others;
 
+pub use blamed::{blamed, shortened};
 pub use others::{differing, inspected};
 
 use stemmata_architecture::{ChannelAxis, Component};

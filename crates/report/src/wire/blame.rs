@@ -1,0 +1,182 @@
+//! The wire format of a blame.
+
+use super::comparison::{Input, Io, Remark, Tool};
+use super::{SCHEMA_VERSION, convert, finite};
+use crate::Context;
+use crate::text::clean;
+use serde::Serialize;
+use stemmata_audit as audit;
+
+/// Outcome of `blame`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Blame {
+    /// Version of this format.
+    pub schema_version: &'static str,
+    /// What wrote it.
+    pub tool: Tool,
+    /// The command line that gives the result again.
+    pub command: String,
+    /// Seed of every random choice.
+    pub seed: u64,
+    /// Candidate, then the references in the order in which they were named.
+    pub inputs: Vec<Input>,
+    /// Family-wise level.
+    pub alpha: f64,
+    /// Tests in the family.
+    pub tests: usize,
+    /// How the family was corrected.
+    pub correction: &'static str,
+    /// Per component the tensors outside layers, then its layers.
+    pub layers: Vec<Origin>,
+    /// The maps in runs.
+    pub runs: Vec<Run>,
+    /// Experts of mixtures.
+    pub experts: Vec<Expert>,
+    /// Token rows.
+    pub rows: Vec<Rows>,
+    /// Remarks.
+    pub findings: Vec<Remark>,
+    /// Cost.
+    pub io: Io,
+}
+
+/// What explains one layer best.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Origin {
+    /// Component.
+    pub component: &'static str,
+    /// Layer of the candidate; nothing for tensors outside layers.
+    pub layer: Option<u32>,
+    /// Index of the reference among the references, from 0; nothing where no test rejects.
+    pub reference: Option<usize>,
+    /// Layer of that reference.
+    pub reference_layer: Option<u32>,
+    /// p after correction over all tests, log10; nothing where nothing could be tested.
+    pub log10_p: Option<f64>,
+    /// Cosine of the channels.
+    pub effect: Option<f64>,
+}
+
+/// Layers that follow one another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Run {
+    /// Component.
+    pub component: &'static str,
+    /// First and last layer of the candidate.
+    pub layers: [u32; 2],
+    /// Index of the reference; nothing for layers without an origin.
+    pub reference: Option<usize>,
+    /// First and last layer there.
+    pub reference_layers: Option<[u32; 2]>,
+}
+
+/// What explains one expert best.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Expert {
+    /// Component.
+    pub component: &'static str,
+    /// Layer of the candidate.
+    pub layer: u32,
+    /// Expert of the candidate.
+    pub expert: u32,
+    /// Index of the reference; nothing where no test rejects.
+    pub reference: Option<usize>,
+    /// Layer of that reference.
+    pub reference_layer: Option<u32>,
+    /// Expert there; nothing for a dense block.
+    pub reference_expert: Option<u32>,
+    /// p after correction over all tests, log10.
+    pub log10_p: Option<f64>,
+    /// Cosine of the hidden channels.
+    pub effect: Option<f64>,
+}
+
+/// Token rows that are equal at the same index.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Rows {
+    /// Purpose of the tensor.
+    pub role: &'static str,
+    /// Index of the reference.
+    pub reference: usize,
+    /// Rows compared.
+    pub compared: u64,
+    /// Rows that are equal.
+    pub equal: u64,
+    /// Their share.
+    pub share: Option<f64>,
+}
+
+impl Blame {
+    /// Converts a blame.
+    pub fn new(b: &audit::Blame, context: &Context) -> Blame {
+        let references = b.references.iter().map(|facts| Input::new("reference", facts));
+        Blame {
+            schema_version: SCHEMA_VERSION,
+            tool: Tool::new(context),
+            command: clean(&context.command),
+            seed: b.seed,
+            inputs: std::iter::once(Input::new("candidate", &b.candidate)).chain(references).collect(),
+            alpha: b.alpha,
+            tests: b.tests,
+            correction: "bonferroni",
+            layers: b.layers.iter().map(origin).collect(),
+            runs: b
+                .runs
+                .iter()
+                .flat_map(|(component, runs)| runs.iter().map(|r| run(*component, r)))
+                .collect(),
+            experts: b.experts.iter().map(expert).collect(),
+            rows: b.rows.iter().map(rows).collect(),
+            findings: convert::remarks(&b.findings),
+            io: Io::new(b.bytes_read, context),
+        }
+    }
+
+    /// The name of reference `index` as it was written.
+    pub fn reference(&self, index: usize) -> &str {
+        self.inputs.get(index + 1).map_or("", |input| &input.reference)
+    }
+}
+
+fn origin(o: &audit::LayerOrigin) -> Origin {
+    Origin {
+        component: o.component.name(),
+        layer: o.layer,
+        reference: o.from.map(|from| from.0),
+        reference_layer: o.from.and_then(|from| from.1),
+        log10_p: o.tested.then_some(o.log10_p).and_then(finite),
+        effect: o.effect.and_then(finite),
+    }
+}
+
+fn run(component: audit::Component, run: &audit::LayerRun) -> Run {
+    Run {
+        component: component.name(),
+        layers: [run.candidate.0, run.candidate.1],
+        reference: run.from.map(|from| from.reference),
+        reference_layers: run.origin().map(|(first, last)| [first, last]),
+    }
+}
+
+fn expert(e: &audit::ExpertOrigin) -> Expert {
+    Expert {
+        component: e.component.name(),
+        layer: e.layer,
+        expert: e.expert,
+        reference: e.from.map(|from| from.0),
+        reference_layer: e.from.map(|from| from.1),
+        reference_expert: e.from.and_then(|from| from.2),
+        log10_p: e.effect.and(finite(e.log10_p)),
+        effect: e.effect.and_then(finite),
+    }
+}
+
+fn rows(r: &audit::RowOrigin) -> Rows {
+    Rows {
+        role: r.role.name(),
+        reference: r.reference,
+        compared: r.rows.compared,
+        equal: r.rows.equal,
+        share: r.rows.share(),
+    }
+}
