@@ -11,6 +11,7 @@ mod measurement;
 mod plan;
 mod sketches;
 mod stream;
+pub mod study;
 mod units;
 mod worker;
 
