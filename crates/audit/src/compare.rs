@@ -1,7 +1,7 @@
 //! `compare`: where does the candidate come from?
 
 use crate::input::Whole;
-use crate::{AuditError, Finding, InputFacts, Settings, Subject, Watch, measuring, sketching};
+use crate::{AuditError, Finding, InputFacts, Settings, Subject, Watch, measuring, sketching, studying};
 use stemmata_alignment::{Measurement, measure_sketches, plan};
 use stemmata_architecture::{ChannelAxis, Component, Term};
 use stemmata_evidence::{Evidence, Judgement, Kind, NotTested, Scope, StorageFacts, TestKind, judge};
@@ -52,6 +52,9 @@ pub fn compare(
         }
     };
     let mut judgement = judge(&measurement, &storage, &settings.rule);
+    if let (Subject::Checkpoint(c), Subject::Checkpoint(r)) = (&candidate, &reference) {
+        studying::refine(&mut judgement, &measurement, c, r, settings)?;
+    }
     for (side, subject) in [("candidate", &candidate), ("reference", &reference)] {
         if let Subject::Checkpoint(whole) = subject {
             admit_unmapped(side, whole, &mut judgement);

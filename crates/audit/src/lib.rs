@@ -12,6 +12,7 @@ mod input;
 mod inspect;
 mod measuring;
 mod sketching;
+mod studying;
 
 pub use compare::{Comparison, compare};
 pub use diff::{Difference, DifferenceRow, Status, diff};

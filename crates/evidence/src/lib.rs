@@ -7,6 +7,7 @@
 mod change;
 mod direction;
 mod judge;
+mod relation;
 mod symmetry;
 mod tests_of_dependence;
 mod verdict;
@@ -14,6 +15,7 @@ mod verdict;
 pub use change::{Change, Noise};
 pub use direction::StorageFacts;
 pub use judge::judge;
+pub use relation::refine;
 pub use symmetry::BrokenSymmetry;
 pub use verdict::{
     ComponentVerdict, DecisionRule, Direction, Evidence, Judgement, Kind, LayerEffect, NotTested, Power,

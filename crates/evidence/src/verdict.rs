@@ -70,6 +70,8 @@ pub enum TestKind {
     ExactIdentity,
     /// Which side of a noisy pair the noise was added to.
     NoiseOrder,
+    /// Which side of a trained change went further from the other. Context only.
+    TrainingOrder,
 }
 
 impl TestKind {
@@ -82,6 +84,7 @@ impl TestKind {
             TestKind::FixedPoints => "fixed-points",
             TestKind::ExactIdentity => "exact-identity",
             TestKind::NoiseOrder => "noise-order",
+            TestKind::TrainingOrder => "training-order",
         }
     }
 }
@@ -154,7 +157,7 @@ pub struct Power {
 pub struct Verdict {
     /// What may be said.
     pub kind: Kind,
-    /// How the two are related, where a cue says so: `copy`, `noised-copy`, `cast`, `quantized`, `scaled`.
+    /// How the two are related, where a cue says so; the words are in `docs/methods/verdicts.md`.
     pub relation: Option<&'static str>,
     /// Which came first.
     pub direction: Direction,

@@ -15,11 +15,10 @@ mod tokens;
 pub use elements::ElementFacts;
 pub use experts::ExpertCopies;
 pub use grid::GridFit;
-pub use spectrum::{Spectrum, Spikes};
+pub use spectrum::{Binades, Spectrum, Spikes};
 pub use tokens::{ExtraRows, TokenRows};
 
 use crate::{PairKey, PairPlan, Plan};
-use matrix::Matrix;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use stemmata_architecture::{Anatomy, Role, Term};
 use stemmata_model::{ReadError, Weights};

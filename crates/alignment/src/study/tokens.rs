@@ -23,10 +23,6 @@ pub struct TokenRows {
     pub scaled_rows: u64,
     /// Their common factor, candidate over reference.
     pub factor: f64,
-    /// Their elements.
-    pub scaled_elements: u64,
-    /// Of these, the ones that are the other side's times the factor (reference's for 0, candidate's for 1), rounded once.
-    pub rounded_once: [u64; 2],
     /// Rows that only one side has.
     pub extra: Option<ExtraRows>,
 }
@@ -97,7 +93,7 @@ fn stored_bits(weights: &dyn Weights, tensor: usize) -> Option<u32> {
     }
 }
 
-/// Rows that only weight decay touched (METHODS 8): c = round(γ·r) with one γ for all of them.
+/// Rows that only weight decay touched (METHODS 8): c = γ·r with one γ for all of them, up to rounding.
 fn clock(
     out: &mut TokenRows,
     common: &[Vec<f32>; 2],
@@ -125,7 +121,7 @@ fn clock(
         let factor = dot / squares;
         let rest: f64 = c.iter().zip(r).map(|(c, r)| (f64::from(*c) - factor * f64::from(*r)).powi(2)).sum();
         if rest <= ROUNDINGS.powi(2) * noise && (factor - 1.0).abs() > LEAST_SHRINK {
-            rows.push((factor, dot, squares, c, r));
+            rows.push((factor, dot, squares));
         }
     }
     if rows.is_empty() {
@@ -135,22 +131,8 @@ fn clock(
     let median = rows[rows.len() / 2].0;
     // One factor for all: rows with another one were touched by something else.
     rows.retain(|row| (row.0 - median).abs() <= 0.5 * LEAST_SHRINK);
-    let factor = rows.iter().map(|row| row.1).sum::<f64>() / rows.iter().map(|row| row.2).sum::<f64>();
-    out.factor = factor;
+    out.factor = rows.iter().map(|row| row.1).sum::<f64>() / rows.iter().map(|row| row.2).sum::<f64>();
     out.scaled_rows = rows.len() as u64;
-    for (_, _, _, c, r) in &rows {
-        for (c, r) in c.iter().zip(*r) {
-            if *c == 0.0 || *r == 0.0 {
-                continue;
-            }
-            out.scaled_elements += 1;
-            let (x, y) = (f64::from(*c), f64::from(*r));
-            // The factor is known to a few parts in 10⁵; half a spacing is 2·10⁻³ of a value or more at 8 bits.
-            let once = |off: f64, at: f32, bits: u32| u64::from(off.abs() <= 0.52 * spacing(at, bits));
-            out.rounded_once[0] += once(x - factor * y, *c, bits[0]);
-            out.rounded_once[1] += once(y - x / factor, *r, bits[1]);
-        }
-    }
 }
 
 fn extra_rows(common: &[f32], extra: &[f32], cols: usize, count: u64) -> ExtraRows {
