@@ -30,7 +30,8 @@ pub(crate) const FIRST_SEED: u64 = 1_000;
 const ORDER: u64 = 77;
 const CONTEXT: usize = 128;
 const BATCH: usize = 8;
-pub(crate) const RECIPE: Recipe = Recipe { steps: 300, learning_rate: 3e-3, decay: WEIGHT_DECAY, schedule: Schedule::Cosine };
+pub(crate) const RECIPE: Recipe =
+    Recipe { steps: 300, learning_rate: 3e-3, decay: WEIGHT_DECAY, schedule: Schedule::Cosine };
 
 /// One model to be made.
 struct Job {

@@ -30,7 +30,9 @@ pub(crate) fn copies(
     for side in 0..2 {
         let alone = [&plan.reference_only, &plan.candidate_only][side];
         let is_dense = |key: &PairKey| {
-            key.expert.is_none() && key.term == Term::Weight && matches!(key.role, Role::Gate | Role::Up | Role::Down)
+            key.expert.is_none()
+                && key.term == Term::Weight
+                && matches!(key.role, Role::Gate | Role::Up | Role::Down)
         };
         let mut layers: Vec<_> = alone.iter().filter(|u| is_dense(&u.key)).map(|u| u.key.layer).collect();
         layers.dedup();
@@ -40,10 +42,13 @@ pub(crate) fn copies(
             }
             let same_place = |part: &&Part, expert: bool| {
                 let key = unmatched.key;
-                (part.component, part.layer, part.role, part.term) == (key.component, key.layer, key.role, key.term)
+                (part.component, part.layer, part.role, part.term)
+                    == (key.component, key.layer, key.role, key.term)
                     && part.expert.is_some() == expert
             };
-            let Some(dense) = anatomies[1 - side].parts.iter().find(|p| same_place(p, false)) else { continue };
+            let Some(dense) = anatomies[1 - side].parts.iter().find(|p| same_place(p, false)) else {
+                continue;
+            };
             let mut cosines = Vec::new();
             for expert in anatomies[side].parts.iter().filter(|p| same_place(p, true)) {
                 if (expert.view.rows, expert.view.cols) != (dense.view.rows, dense.view.cols) {

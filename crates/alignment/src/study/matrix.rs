@@ -27,7 +27,8 @@ pub(crate) fn read(
     budget: u64,
 ) -> Result<[Matrix; 2], ReadError> {
     let bands = pair.rows.div_ceil(BAND);
-    let wanted = if pair.rows * pair.cols <= budget { bands } else { (budget / (BAND * pair.cols)).clamp(1, bands) };
+    let wanted =
+        if pair.rows * pair.cols <= budget { bands } else { (budget / (BAND * pair.cols)).clamp(1, bands) };
     let mut sides = [Vec::new(), Vec::new()];
     for (side, view) in [&pair.candidate, &pair.reference].into_iter().enumerate() {
         let mut reader = RowReader::default();

@@ -121,8 +121,8 @@ fn tensor(pair: &PairPlan, weights: [&dyn Weights; 2]) -> Result<TensorStudy, Re
     };
     let bits = [bits(0, pair.candidate.tensor), bits(1, pair.reference.tensor)];
     let elements = elements::count(&c, &r);
-    let grids =
-        [grid::fit(&c, &r, bits[0]), grid::fit(&r, &c, bits[1])].map(|fit| fit.filter(|_| elements.equal < elements.n));
+    let grids = [grid::fit(&c, &r, bits[0]), grid::fit(&r, &c, bits[1])]
+        .map(|fit| fit.filter(|_| elements.equal < elements.n));
     let matrix_like = pair.rows.min(pair.cols) >= SMALLEST_SIDE && pair.key.role != Role::TokenEmbedding;
     let spectrum = if matrix_like && elements.equal < elements.n {
         Some(spectrum::of(&c, &r, [elements.significand(0), elements.significand(1)]))
@@ -131,6 +131,3 @@ fn tensor(pair: &PairPlan, weights: [&dyn Weights; 2]) -> Result<TensorStudy, Re
     };
     Ok(TensorStudy { key: pair.key, size: pair.rows * pair.cols, elements, grids, spectrum })
 }
-
-
-

@@ -15,7 +15,7 @@ const RANGE: usize = 48;
 /// Directions of a weight matrix that count as its spikes (METHODS 5.4).
 const SPIKES: usize = 4;
 /// Directions of the change that order cues look at.
-const TOP: usize = 4;
+const TOP: usize = 16;
 /// More columns than sought directions, and products with MᵀM, make the range finder accurate (Halko, Martinsson, Tropp 2011).
 const OVERSAMPLING: usize = 8;
 const POWERS: usize = 3;
@@ -85,7 +85,9 @@ pub(crate) fn of(c: &Matrix, r: &Matrix, significand: [u32; 2]) -> Spectrum {
     let left = u.column(0).into_owned();
     let along = |m: &DMatrix<f64>| m.tr_mul(&left).norm_squared();
     let few = TOP.min(s.len());
-    let with_top = |m: &DMatrix<f64>| (0..few).map(|i| s[i] * (u.column(i).transpose() * m * vt.row(i).transpose())[0]).sum();
+    let with_top = |m: &DMatrix<f64>| {
+        (0..few).map(|i| s[i] * (u.column(i).transpose() * m * vt.row(i).transpose())[0]).sum()
+    };
     let change_squares = d.norm_squared();
     let mut spectrum = Spectrum {
         rows: d.nrows(),
@@ -178,7 +180,8 @@ fn top(m: &DMatrix<f64>, k: usize) -> (DMatrix<f64>, Vec<f64>, DMatrix<f64>) {
 
 fn spikes(x: &DMatrix<f64>, y: &DMatrix<f64>) -> Spikes {
     let (u, s, vt) = top(x, SPIKES);
-    let spike_product = (0..s.len()).map(|i| s[i] * (u.column(i).transpose() * y * vt.row(i).transpose())[0]).sum();
+    let spike_product =
+        (0..s.len()).map(|i| s[i] * (u.column(i).transpose() * y * vt.row(i).transpose())[0]).sum();
     let spike_squares: f64 = s.iter().map(|s| s * s).sum();
     Spikes {
         spike_product,

@@ -137,7 +137,10 @@ fn clock(
 
 fn extra_rows(common: &[f32], extra: &[f32], cols: usize, count: u64) -> ExtraRows {
     let norms = |values: &[f32]| -> Vec<f64> {
-        values.chunks_exact(cols).map(|row| row.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt()).collect()
+        values
+            .chunks_exact(cols)
+            .map(|row| row.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt())
+            .collect()
     };
     let variation = |norms: &[f64]| {
         let n = norms.len() as f64;

@@ -83,21 +83,21 @@ fn apply(judgement: &mut Judgement, found: Finding) {
 fn read(study: &Study, measurement: &Measurement, components: &[Component]) -> Option<Finding> {
     let inside = |component: Component| components.contains(&component);
     let tensors: Vec<&TensorStudy> = study.tensors.iter().filter(|t| inside(t.key.component)).collect();
-    let pairs: Vec<&PairMeasurement> =
-        measurement.pairs.iter().filter(|p| inside(p.key.component)).collect();
+    let pairs: Vec<&PairMeasurement> = measurement.pairs.iter().filter(|p| inside(p.key.component)).collect();
     if let Some(found) = structure::upcycled(study, components) {
         return Some(found);
     }
     if !covers_most(&pairs, measurement, components) {
         return None;
     }
-    let embeddings = || components.contains(&Component::LanguageModel).then_some(&study.tokens).into_iter().flatten();
+    let embeddings =
+        || components.contains(&Component::LanguageModel).then_some(&study.tokens).into_iter().flatten();
     rounding::cast(&tensors)
         .or_else(|| rounding::quantized(&tensors))
         .or_else(|| rounding::pruned(&tensors))
         .or_else(|| embeddings().find_map(structure::vocabulary_extended))
-        .or_else(|| spectra::low_rank(&tensors))
         .or_else(|| embeddings().find_map(|tokens| structure::re_embedded(tokens, &tensors)))
+        .or_else(|| spectra::low_rank(&tensors))
         .or_else(|| spectra::trained(&tensors, embeddings().next()))
 }
 
@@ -115,3 +115,5 @@ fn covers_most(pairs: &[&PairMeasurement], measurement: &Measurement, components
         })
 }
 
+#[cfg(test)]
+mod tests;

@@ -79,10 +79,12 @@ pub(super) fn quantized(tensors: &[&TensorStudy]) -> Option<Finding> {
 
 /// One side has zeros where the other has values.
 pub(super) fn pruned(tensors: &[&TensorStudy]) -> Option<Finding> {
-    let facts = sum(tensors);
     (0..2).find_map(|side| {
+        // On few levels zero is one of them.
+        let tensors: Vec<&TensorStudy> = tensors.iter().copied().filter(|t| t.grids[side].is_none()).collect();
+        let facts = sum(&tensors);
         let (zeros, others) = (facts.zero_here_only[side], facts.zero_here_only[1 - side]);
-        if (zeros as f64) < ZEROS * facts.n as f64 || zeros < FEWER * others {
+        if zeros == 0 || (zeros as f64) < ZEROS * facts.n as f64 || zeros < FEWER * others {
             return None;
         }
         let kept = facts.kept_equal as f64 / facts.both_nonzero.max(1) as f64;

@@ -13,7 +13,7 @@ const LOW_RANK: f64 = 0.9;
 const ABOVE_ROUNDING: f64 = 8.0;
 /// Elements in different binades that are needed to see whose rounding was last, and how far the shares must lie apart.
 const BINADE_ELEMENTS: u64 = 500;
-const BINADE_SHARE: f64 = 0.95;
+const BINADE_SHARE: f64 = 0.9;
 const BINADE_GAP: f64 = 0.1;
 /// Cosine of left vectors that are one direction.
 const COMMON_LEFT: f64 = 0.98;
@@ -25,6 +25,8 @@ const START_ONLY: f64 = 0.97;
 const TRAINED_TOGETHER: f64 = 0.985;
 /// Share of the change that belongs to one side, below which that side is where training started; 0.5 is the middle.
 const BELONGS: f64 = 0.3;
+/// Share of the change that each side must have before both are said to have moved.
+const MOVED: f64 = 0.15;
 /// Level of the interval of that share.
 const LEVEL: f64 = 0.999;
 /// Matrices that are needed for it.
@@ -50,7 +52,8 @@ pub(super) fn low_rank(tensors: &[&TensorStudy]) -> Option<Finding> {
         return Some(found);
     }
     let largest = ranks.iter().map(|(.., k)| *k).max()?;
-    let roles: BTreeSet<String> = ranks.iter().map(|(t, ..)| format!("{:?}", t.key.role).to_lowercase()).collect();
+    let roles: BTreeSet<String> =
+        ranks.iter().map(|(t, ..)| format!("{:?}", t.key.role).to_lowercase()).collect();
     let roles: Vec<String> = roles.into_iter().collect();
     let (mut n, mut within) = (0, [0, 0]);
     for binades in ranks.iter().filter_map(|(_, s, _)| s.binades) {
@@ -60,7 +63,8 @@ pub(super) fn low_rank(tensors: &[&TensorStudy]) -> Option<Finding> {
     }
     let share = within.map(|w| w as f64 / n.max(1) as f64);
     let side = usize::from(share[1] > share[0]);
-    let decided = n >= BINADE_ELEMENTS && share[side] >= BINADE_SHARE && share[side] - share[1 - side] >= BINADE_GAP;
+    let decided =
+        n >= BINADE_ELEMENTS && share[side] >= BINADE_SHARE && share[side] - share[1 - side] >= BINADE_GAP;
     let mut cue = format!(
         "low rank: the change of {} matrices ({}) has rank {largest} or less above rounding",
         ranks.len(),
@@ -86,7 +90,8 @@ fn abliterated(ranks: &[(&TensorStudy, &Spectrum, usize)]) -> Option<Finding> {
     }
     let first = &ranks[0].1.left;
     let common = |s: &Spectrum| {
-        s.left.len() == first.len() && s.left.iter().zip(first).map(|(a, b)| a * b).sum::<f64>().abs() >= COMMON_LEFT
+        s.left.len() == first.len()
+            && s.left.iter().zip(first).map(|(a, b)| a * b).sum::<f64>().abs() >= COMMON_LEFT
     };
     if !ranks.iter().all(|(_, s, _)| common(s)) {
         return None;
@@ -94,7 +99,9 @@ fn abliterated(ranks: &[(&TensorStudy, &Spectrum, usize)]) -> Option<Finding> {
     let total = |side: usize| ranks.iter().map(|(_, s, _)| s.along_left[side]).sum::<f64>();
     let side = usize::from(total(1) < total(0));
     let left = total(side) / total(1 - side);
-    let whole = ranks.iter().all(|(t, s, _)| s.rows as u64 == t.size / s.cols.max(1) as u64 || t.elements.n == t.size);
+    let whole = ranks
+        .iter()
+        .all(|(t, s, _)| s.rows as u64 == t.size / s.cols.max(1) as u64 || t.elements.n == t.size);
     let cue = format!(
         "one direction taken out: the change of {} matrices that write to the residual stream has rank one and a common left \
          vector; the {} keeps {left:.4} of the {}'s energy along it",
@@ -127,7 +134,10 @@ fn correlations(tensors: &[&TensorStudy]) -> Option<(f64, f64)> {
 
 /// Whether what the two learned, and not only where they started, is common.
 pub(super) fn share_training(tensors: &[&TensorStudy]) -> bool {
-    correlations(tensors).is_some_and(|(spike, bulk)| spike >= 0.5 && spike >= TRAINED_TOGETHER * bulk)
+    let equal =
+        tensors.iter().all(|t| t.elements.equal == t.elements.n || t.key.role == Role::TokenEmbedding);
+    equal
+        || correlations(tensors).is_some_and(|(spike, bulk)| spike >= 0.5 && spike >= TRAINED_TOGETHER * bulk)
 }
 
 /// A dense change: training after a common trained model, or from a common start.
@@ -144,32 +154,52 @@ pub(super) fn trained(tensors: &[&TensorStudy], tokens: Option<&TokenRows>) -> O
         return None;
     }
     let order = order(tensors);
-    let clock = tokens.filter(|t| t.scaled_rows >= CLOCK_ROWS).map(|t| (usize::from(t.factor > 1.0), t));
-    let later = match (&order, clock) {
-        (Some((later, _)), Some((side, _))) if *later != Some(side) && later.is_some() => None,
-        (Some((later, _)), _) => *later,
-        (None, Some((side, _))) => Some(side),
-        (None, None) => None,
-    };
-    let evidence = order.map(|(_, evidence)| evidence);
-    let later = later?;
-    let strength: (f64, f64) = spectra(tensors).fold((0.0, 0.0), |(d, w), (_, s)| (d + s.change_squares, w + s.squares[1 - later]));
+    let clock = tokens.filter(|t| t.scaled_rows >= CLOCK_ROWS);
+    let by_clock = clock.map(|t| usize::from(t.factor > 1.0));
+    let by_change = order.as_ref().and_then(|order| order.later);
+    let both_moved = order.as_ref().is_some_and(|order| order.both_moved);
+    let (change, weights) = spectra(tensors)
+        .fold((0.0, 0.0), |(d, w), (_, s)| (d + s.change_squares, w + (s.squares[0] * s.squares[1]).sqrt()));
     let mut cue = format!(
-        "dense change of {:.3} of the weights on what both learned; if one comes from the other, the {} is the later",
-        (strength.0 / strength.1).sqrt(),
-        name(later)
+        "training: a dense change of {:.3} of the weights; what was learned is common (correlation {spike:.3} inside the largest \
+         directions, {bulk:.3} outside)",
+        (change / weights).sqrt()
     );
-    if let Some((_, t)) = clock {
-        cue.push_str(&format!("; {} token rows differ by nothing but a factor of {:.4}", t.scaled_rows, t.factor));
+    if let Some(t) = clock {
+        cue.push_str(&format!("; {} token rows differ by a factor of {:.4} alone", t.scaled_rows, t.factor));
     }
-    // Two children of one parent, one of them close to it, look the same: no direction.
-    Some(Finding { relation: Some("fine-tuned"), direction: Direction::Unknown, cue, evidence })
+    match (by_change, by_clock) {
+        (Some(a), Some(b)) if a != b => {}
+        (Some(later), _) | (None, Some(later)) if !both_moved => {
+            cue.push_str(&format!("; if one comes from the other, the {} is the later", name(later)));
+        }
+        _ => {}
+    }
+    if both_moved {
+        cue.push_str("; each holds a part of the change that the other never had");
+    }
+    Some(Finding {
+        relation: Some(if both_moved { "common-ancestor" } else { "trained-further" }),
+        // Two children of one parent, one of them close to it, look like parent and child.
+        direction: Direction::Unknown,
+        cue,
+        evidence: order.map(|order| order.evidence),
+    })
+}
+
+/// To which side the change belongs.
+struct Order {
+    /// The side that went further, if the other one's share is small.
+    later: Option<usize>,
+    /// Whether neither share is small.
+    both_moved: bool,
+    evidence: Evidence,
 }
 
 /// Which side the change belongs to: β = ⟨R, T⟩·(−1)/‖T‖² over the largest directions T of D = C − R. R that never saw T has
 /// β near 0, C that never saw it has β near 1, two children of one parent lie between. Training strengthens what is there, which
 /// moves β beyond the ends.
-fn order(tensors: &[&TensorStudy]) -> Option<(Option<usize>, Evidence)> {
+fn order(tensors: &[&TensorStudy]) -> Option<Order> {
     let pairs: Vec<(f64, f64)> = spectra(tensors)
         .filter(|(_, s)| s.top_squares > 0.0)
         .map(|(_, s)| {
@@ -196,5 +226,6 @@ fn order(tensors: &[&TensorStudy]) -> Option<(Option<usize>, Evidence)> {
         interval: Some(interval),
         detectable: None,
     };
-    Some((later, evidence))
+    let both_moved = interval.low >= MOVED && interval.high <= 1.0 - MOVED;
+    Some(Order { later, both_moved, evidence })
 }

@@ -65,6 +65,9 @@ pub(super) fn re_embedded(tokens: &TokenRows, tensors: &[&TensorStudy]) -> Optio
     if tokens.cosine.abs() > REPLACED || !spectra::share_training(tensors) {
         return None;
     }
-    let cue = format!("embeddings: cosine of the token rows {:.3}, while the layers share what they learned", tokens.cosine);
+    let cue = format!(
+        "embeddings: cosine of the token rows {:.3}, while the layers share what they learned",
+        tokens.cosine
+    );
     Finding::new("re-embedded", Direction::Unknown, cue)
 }
