@@ -105,8 +105,10 @@ fn few_levels(m: &Matrix, rows: usize) -> bool {
     let (mut levels, mut elements) = (0, 0);
     for row in 0..rows {
         for group in m.row(row).chunks_exact(32.min(m.cols)) {
-            levels += distinct(group).len();
-            elements += group.len();
+            // Zeros may come from pruning and say nothing of a grid.
+            let nonzero: Vec<f32> = group.iter().copied().filter(|x| *x != 0.0).collect();
+            levels += distinct(&nonzero).len();
+            elements += nonzero.len();
         }
     }
     elements >= 256 && (levels as f64) < FEW_LEVELS * elements as f64

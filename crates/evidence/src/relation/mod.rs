@@ -63,9 +63,9 @@ pub fn refine(judgement: &mut Judgement, measurement: &Measurement, study: &Stud
 /// Puts a finding into the verdict.
 fn apply(judgement: &mut Judgement, found: Finding) {
     let verdict = &mut judgement.verdict;
-    // A noise order is a test; a rule of thumb about dense change does not overrule it.
-    let settled = verdict.direction != Direction::Unknown || verdict.relation == Some("scaled");
-    if settled && found.direction == Direction::Unknown {
+    // What training leaves is the last resort: a cast, a grid, a scale or a noise order says more.
+    let resort = ["trained-further", "common-ancestor", "shared-initialisation"];
+    if verdict.relation.is_some() && found.relation.is_none_or(|relation| resort.contains(&relation)) {
         return;
     }
     if found.relation.is_some() {

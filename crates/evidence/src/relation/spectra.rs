@@ -11,16 +11,19 @@ use stemmata_stats::ratio_interval;
 const LOW_RANK: f64 = 0.9;
 /// A change must stand above the rounding by this factor in energy before its rank means anything.
 const ABOVE_ROUNDING: f64 = 8.0;
-/// Elements in different binades that are needed to see whose rounding was last, and how far the shares must lie apart.
+/// Elements in different binades that are needed to see whose rounding was last, and how far the shares must lie apart: 0.13 for a
+/// child and 0 for two adapters on one base in simulation, with a standard error of at most 0.03 at this many elements.
 const BINADE_ELEMENTS: u64 = 500;
-const BINADE_SHARE: f64 = 0.9;
-const BINADE_GAP: f64 = 0.1;
+const BINADE_GAP: f64 = 0.05;
 /// Cosine of left vectors that are one direction.
 const COMMON_LEFT: f64 = 0.98;
 /// What is left along a direction that was taken out, as a share of what was there, in energy.
 const TAKEN_OUT: f64 = 0.01;
-/// Correlation inside the largest directions over that outside, geometric mean over both orders. Measured: at most 0.961 over 40
-/// pairs that share only their start, at least 0.997 over 48 parents with children (change.md).
+/// Correlation inside the largest directions, geometric mean over both orders. Measured (change.md): at most 0.574 over 60 pairs
+/// that share only their start, at least 0.830 over 50 parents with children, up to three times the parent's training.
+const LEARNED_APART: f64 = 0.6;
+const LEARNED_TOGETHER: f64 = 0.7;
+/// The same over the correlation outside. A common start shows outside, common training inside too.
 const START_ONLY: f64 = 0.97;
 const TRAINED_TOGETHER: f64 = 0.985;
 /// Share of the change that belongs to one side, below which that side is where training started; 0.5 is the middle.
@@ -63,8 +66,7 @@ pub(super) fn low_rank(tensors: &[&TensorStudy]) -> Option<Finding> {
     }
     let share = within.map(|w| w as f64 / n.max(1) as f64);
     let side = usize::from(share[1] > share[0]);
-    let decided =
-        n >= BINADE_ELEMENTS && share[side] >= BINADE_SHARE && share[side] - share[1 - side] >= BINADE_GAP;
+    let decided = n >= BINADE_ELEMENTS && share[side] - share[1 - side] >= BINADE_GAP;
     let mut cue = format!(
         "low rank: the change of {} matrices ({}) has rank {largest} or less above rounding",
         ranks.len(),
@@ -137,20 +139,21 @@ pub(super) fn share_training(tensors: &[&TensorStudy]) -> bool {
     let equal =
         tensors.iter().all(|t| t.elements.equal == t.elements.n || t.key.role == Role::TokenEmbedding);
     equal
-        || correlations(tensors).is_some_and(|(spike, bulk)| spike >= 0.5 && spike >= TRAINED_TOGETHER * bulk)
+        || correlations(tensors)
+            .is_some_and(|(spike, bulk)| spike >= LEARNED_TOGETHER && spike >= TRAINED_TOGETHER * bulk)
 }
 
 /// A dense change: training after a common trained model, or from a common start.
 pub(super) fn trained(tensors: &[&TensorStudy], tokens: Option<&TokenRows>) -> Option<Finding> {
     let (spike, bulk) = correlations(tensors)?;
-    if spike < START_ONLY * bulk {
+    if spike <= LEARNED_APART && spike < START_ONLY * bulk {
         let cue = format!(
             "common start: correlation {bulk:.3} outside the largest directions of the weights and only {spike:.3} inside, where \
              training shows"
         );
         return Finding::new("shared-initialisation", Direction::Unknown, cue);
     }
-    if spike < TRAINED_TOGETHER * bulk {
+    if spike < LEARNED_TOGETHER || spike < TRAINED_TOGETHER * bulk {
         return None;
     }
     let order = order(tensors);

@@ -290,6 +290,9 @@ fn a_merged_adapter_has_low_rank_and_leaves_the_childs_rounding() {
     let mut child = base.clone();
     child.learn(13, 0.4, |role| matches!(role, Role::Query | Role::Value | Role::Up | Role::Down));
     assert_eq!(judged(&child.clone().map(bf16), &base), (Some("lora-merged"), CHILD));
+    let mut sibling = base.clone();
+    sibling.learn(14, 0.4, |role| matches!(role, Role::Query | Role::Value | Role::Up | Role::Down));
+    assert_eq!(judged(&child.clone().map(bf16), &sibling.map(bf16)).1, Direction::Unknown);
     // Without rounding nothing tells which of the two had the factors added.
     let exact = Model::trained(11, 12);
     let mut child = exact.clone();
