@@ -118,8 +118,8 @@ fn binades(
     significand: [u32; 2],
 ) -> Binades {
     let mut rest = d.clone();
-    for i in 0..rank {
-        rest -= s[i] * u.column(i) * vt.row(i);
+    for (i, s) in s.iter().enumerate().take(rank) {
+        rest -= *s * u.column(i) * vt.row(i);
     }
     let mut out = Binades { rank, ..Binades::default() };
     // On one grid, or a difference in format would pass for one of binades.
@@ -130,9 +130,9 @@ fn binades(
             continue;
         }
         out.n += 1;
-        for side in 0..2 {
+        for (within, spacing) in out.within.iter_mut().zip(spacings) {
             // A tenth of a spacing for what the estimate of the low-rank part is off.
-            out.within[side] += u64::from(rest.abs() <= 0.6 * spacings[side]);
+            *within += u64::from(rest.abs() <= 0.6 * spacing);
         }
     }
     out

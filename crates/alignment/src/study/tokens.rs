@@ -55,8 +55,8 @@ pub(crate) fn rows(pair: &PairPlan, weights: [&dyn Weights; 2]) -> Result<Option
     let mut common = [vec![0.0_f32; cols * wanted as usize], vec![0.0_f32; cols * wanted as usize]];
     for i in 0..wanted {
         let row = i * pair.rows / wanted;
-        for side in 0..2 {
-            read(side, row, &mut common[side][i as usize * cols..][..cols])?;
+        for (side, common) in common.iter_mut().enumerate() {
+            read(side, row, &mut common[i as usize * cols..][..cols])?;
         }
     }
     let mut out = TokenRows { rows: [views[0].rows, views[1].rows], ..TokenRows::default() };

@@ -8,8 +8,9 @@ mod spectra;
 mod structure;
 
 use crate::{Direction, Evidence, Judgement, Kind};
+use std::collections::BTreeSet;
 use stemmata_alignment::study::{Study, TensorStudy};
-use stemmata_alignment::{Measurement, PairMeasurement};
+use stemmata_alignment::{Measurement, PairMeasurement, Unmatched};
 use stemmata_architecture::Component;
 
 /// What a rule says.
@@ -84,7 +85,7 @@ fn read(study: &Study, measurement: &Measurement, components: &[Component]) -> O
     let inside = |component: Component| components.contains(&component);
     let tensors: Vec<&TensorStudy> = study.tensors.iter().filter(|t| inside(t.key.component)).collect();
     let pairs: Vec<&PairMeasurement> = measurement.pairs.iter().filter(|p| inside(p.key.component)).collect();
-    if let Some(found) = structure::upcycled(study, components) {
+    if let Some(found) = structure::upcycled(study, components, &tensors) {
         return Some(found);
     }
     if !covers_most(&pairs, measurement, components) {
@@ -95,10 +96,12 @@ fn read(study: &Study, measurement: &Measurement, components: &[Component]) -> O
     rounding::cast(&tensors)
         .or_else(|| rounding::quantized(&tensors))
         .or_else(|| rounding::pruned(&tensors))
-        .or_else(|| embeddings().find_map(structure::vocabulary_extended))
+        .or_else(|| embeddings().find_map(|tokens| structure::vocabulary_extended(tokens, &tensors)))
         .or_else(|| embeddings().find_map(|tokens| structure::re_embedded(tokens, &tensors)))
         .or_else(|| spectra::low_rank(&tensors))
-        .or_else(|| spectra::trained(&tensors, embeddings().next()))
+        .or_else(|| {
+            spectra::trained(&tensors, embeddings().next()).filter(|_| same_layers(measurement, components))
+        })
 }
 
 /// Whether the pairs with a common corner are at least half of what either model has in these components.
@@ -113,6 +116,15 @@ fn covers_most(pairs: &[&PairMeasurement], measurement: &Measurement, components
                 only.iter().filter(|u| components.contains(&u.key.component)).map(|u| u.elements).sum();
             compared >= alone
         })
+}
+
+/// Whether neither side has layers of its own: else equal numbers need not mean equal layers.
+fn same_layers(measurement: &Measurement, components: &[Component]) -> bool {
+    let own = |u: &Unmatched| components.contains(&u.key.component) && u.key.layer.is_some();
+    let paired: BTreeSet<_> = measurement.pairs.iter().map(|p| (p.key.component, p.key.layer)).collect();
+    [&measurement.candidate_only, &measurement.reference_only]
+        .iter()
+        .all(|only| only.iter().filter(|u| own(u)).all(|u| paired.contains(&(u.key.component, u.key.layer))))
 }
 
 #[cfg(test)]

@@ -1,10 +1,13 @@
 //! Changes that can be repeated, or that leave zeros: casts, quantisation, pruning.
 
-use super::{Finding, child, name};
+use super::{Finding, child, name, spectra};
+use crate::Direction;
 use stemmata_alignment::study::{ElementFacts, GridFit, TensorStudy};
 
 /// Share of elements that may miss a repeated cast: tools differ in how they treat subnormal and exceeding values.
 const CAST_MISSES: f64 = 1e-4;
+/// Values that the format does not hold, beyond ten times the misses, before a cast is told from a copy.
+const BEYOND: u64 = 16;
 /// Share of elements that must lie within half a step, and where their mean place in the half-cell must be (rounding: 0.5).
 /// A change of Gaussian shape that fills cells to 0.4 leaves them in 2 % of the elements or more (figures in change.md).
 const WITHIN: f64 = 0.985;
@@ -35,7 +38,8 @@ pub(super) fn cast(tensors: &[&TensorStudy]) -> Option<Finding> {
         ];
         for (format, same, exact) in formats {
             // The other side must hold more than the format does, and not by a few odd values.
-            if same + misses >= facts.n && facts.n > 0 && facts.n - exact[1 - side] > misses {
+            let beyond = facts.n - exact[1 - side];
+            if same + misses >= facts.n && beyond >= BEYOND + 10 * (facts.n - same) {
                 let cue = format!(
                     "repeated rounding: the {} is the {} rounded to {format} ({same} of {} values looked at)",
                     name(side),
@@ -60,7 +64,7 @@ pub(super) fn quantized(tensors: &[&TensorStudy]) -> Option<Finding> {
         let on_grid: u64 = fits.iter().map(|(_, size)| size).sum();
         let passing: u64 = fits.iter().filter(|(fit, _)| passes(fit)).map(|(_, size)| size).sum();
         let all: u64 = tensors.iter().map(|t| t.size).sum();
-        if 2 * on_grid < all || (passing as f64) < PASSING * on_grid as f64 {
+        if on_grid == 0 || 2 * on_grid < all || (passing as f64) < PASSING * on_grid as f64 {
             return None;
         }
         let tested: u64 = fits.iter().map(|(fit, _)| fit.tested).sum();
@@ -68,12 +72,17 @@ pub(super) fn quantized(tensors: &[&TensorStudy]) -> Option<Finding> {
         let fill = fits.iter().map(|(fit, _)| fit.fill * fit.tested as f64).sum::<f64>() / tested as f64;
         let cue = format!(
             "repeated rounding: {:.2} % of the {}'s values lie within half a step of the {}'s grid and fill the cells evenly (mean \
-             place {fill:.2} of the half-cell; rounding leaves 0.5); noise made to fill the cells would do the same",
+             place {fill:.2} of the half-cell; rounding leaves 0.5); a model within a few hundredths of a step of the {} would do the \
+             same, and so would noise made to fill the cells",
             100.0 * within as f64 / tested as f64,
             name(1 - side),
-            name(side)
+            name(side),
+            name(1 - side)
         );
-        Finding::new("quantized", child(side), cue)
+        // Two roundings of a third model look alike when one grid is much finer.
+        let both = tensors.iter().filter(|t| t.grids.iter().all(Option::is_some)).map(|t| t.size).sum::<u64>();
+        let direction = if 2 * both < on_grid { child(side) } else { Direction::Unknown };
+        Finding::new("quantized", direction, cue)
     })
 }
 
@@ -88,6 +97,9 @@ pub(super) fn pruned(tensors: &[&TensorStudy]) -> Option<Finding> {
             return None;
         }
         let kept = facts.kept_equal as f64 / facts.both_nonzero.max(1) as f64;
+        if kept < KEPT && !spectra::share_training(&tensors) {
+            return None;
+        }
         let sparse: Vec<&TensorStudy> = tensors
             .iter()
             .copied()
@@ -108,7 +120,7 @@ pub(super) fn pruned(tensors: &[&TensorStudy]) -> Option<Finding> {
             name(1 - side),
             100.0 * kept
         );
-        let direction = if kept >= KEPT { child(side) } else { crate::Direction::Unknown };
+        let direction = if kept >= KEPT { child(side) } else { Direction::Unknown };
         Finding::new("pruned", direction, cue)
     })
 }

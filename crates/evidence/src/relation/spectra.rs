@@ -115,8 +115,18 @@ fn abliterated(ranks: &[(&TensorStudy, &Spectrum, usize)]) -> Option<Finding> {
     Finding::new("abliterated", direction, cue)
 }
 
+/// How the two sides correlate.
+struct Correlations {
+    /// Inside the largest directions, geometric mean over both orders.
+    spike: f64,
+    /// Outside, likewise.
+    bulk: f64,
+    /// The larger of the two orders' coefficients inside over outside.
+    larger_ratio: f64,
+}
+
 /// Correlations inside and outside the largest directions, pooled over matrices; geometric mean over both orders.
-fn correlations(tensors: &[&TensorStudy]) -> Option<(f64, f64)> {
+fn correlations(tensors: &[&TensorStudy]) -> Option<Correlations> {
     let (mut spike, mut bulk) = ([0.0; 2], [0.0; 2]);
     for side in 0..2 {
         let (mut sums, mut n) = ([0.0; 4], 0);
@@ -131,7 +141,12 @@ fn correlations(tensors: &[&TensorStudy]) -> Option<(f64, f64)> {
         }
         (spike[side], bulk[side]) = ((sums[0] / sums[1]).max(0.0), (sums[2] / sums[3]).max(0.0));
     }
-    Some(((spike[0] * spike[1]).sqrt(), (bulk[0] * bulk[1]).sqrt()))
+    let ratio = |side: usize| spike[side] / bulk[side].max(f64::MIN_POSITIVE);
+    Some(Correlations {
+        spike: (spike[0] * spike[1]).sqrt(),
+        bulk: (bulk[0] * bulk[1]).sqrt(),
+        larger_ratio: ratio(0).max(ratio(1)),
+    })
 }
 
 /// Whether what the two learned, and not only where they started, is common.
@@ -140,13 +155,14 @@ pub(super) fn share_training(tensors: &[&TensorStudy]) -> bool {
         tensors.iter().all(|t| t.elements.equal == t.elements.n || t.key.role == Role::TokenEmbedding);
     equal
         || correlations(tensors)
-            .is_some_and(|(spike, bulk)| spike >= LEARNED_TOGETHER && spike >= TRAINED_TOGETHER * bulk)
+            .is_some_and(|c| c.spike >= LEARNED_TOGETHER && c.spike >= TRAINED_TOGETHER * c.bulk)
 }
 
 /// A dense change: training after a common trained model, or from a common start.
 pub(super) fn trained(tensors: &[&TensorStudy], tokens: Option<&TokenRows>) -> Option<Finding> {
-    let (spike, bulk) = correlations(tensors)?;
-    if spike <= LEARNED_APART && spike < START_ONLY * bulk {
+    let Correlations { spike, bulk, larger_ratio } = correlations(tensors)?;
+    // A model merged with a stranger holds half of each spike and half of the bulk: seen from its parent the ratio is 1.
+    if spike <= LEARNED_APART && larger_ratio < START_ONLY {
         let cue = format!(
             "common start: correlation {bulk:.3} outside the largest directions of the weights and only {spike:.3} inside, where \
              training shows"
@@ -163,6 +179,10 @@ pub(super) fn trained(tensors: &[&TensorStudy], tokens: Option<&TokenRows>) -> O
     let both_moved = order.as_ref().is_some_and(|order| order.both_moved);
     let (change, weights) = spectra(tensors)
         .fold((0.0, 0.0), |(d, w), (_, s)| (d + s.change_squares, w + (s.squares[0] * s.squares[1]).sqrt()));
+    // More than the weights themselves: another scale, or values that were not decoded to one.
+    if change > 2.0 * weights {
+        return None;
+    }
     let mut cue = format!(
         "training: a dense change of {:.3} of the weights; what was learned is common (correlation {spike:.3} inside the largest \
          directions, {bulk:.3} outside)",

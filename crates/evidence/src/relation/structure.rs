@@ -12,18 +12,20 @@ const COPIED: f64 = 0.5;
 const REPLACED: f64 = 0.1;
 /// Rows drawn at once have nearly equal norms; rows that were trained differ by how often they were seen.
 const DRAWN_AT_ONCE: f64 = 0.5;
+/// Share of values that must be equal for the rest to count as unchanged.
+const UNCHANGED: f64 = 0.99;
 /// Rows set to the mean of the others, up to a little noise.
 const NEAR_MEAN: f64 = 0.9;
 
 /// Experts that are all copies of one dense matrix.
-pub(super) fn upcycled(study: &Study, components: &[Component]) -> Option<Finding> {
+pub(super) fn upcycled(study: &Study, components: &[Component], tensors: &[&TensorStudy]) -> Option<Finding> {
     let copies: Vec<_> = study.experts.iter().filter(|e| components.contains(&e.key.component)).collect();
     let side = copies.first()?.side;
     let each = |e: &&_| -> bool {
         let e: &stemmata_alignment::study::ExpertCopies = e;
         e.side == side && e.cosines.len() >= 2 && e.cosines.iter().all(|c| *c >= COPIED)
     };
-    if !copies.iter().all(|e| each(e)) {
+    if !copies.iter().all(each) {
         return None;
     }
     let lowest = copies.iter().flat_map(|e| &e.cosines).fold(1.0, |a: f64, b| a.min(*b));
@@ -33,11 +35,12 @@ pub(super) fn upcycled(study: &Study, components: &[Component]) -> Option<Findin
         name(side),
         name(1 - side)
     );
-    Finding::new("upcycled", child(side), cue)
+    let direction = if unchanged(tensors) { child(side) } else { Direction::Unknown };
+    Finding::new("upcycled", direction, cue)
 }
 
 /// The same rows and more of them.
-pub(super) fn vocabulary_extended(tokens: &TokenRows) -> Option<Finding> {
+pub(super) fn vocabulary_extended(tokens: &TokenRows, tensors: &[&TensorStudy]) -> Option<Finding> {
     let extra = tokens.extra?;
     if tokens.cosine < COPIED {
         return None;
@@ -56,8 +59,15 @@ pub(super) fn vocabulary_extended(tokens: &TokenRows) -> Option<Finding> {
         extra.rows,
         tokens.cosine
     );
-    let direction = if averaged || fresh { child(side) } else { Direction::Unknown };
+    // Where the rest was trained as well, the two may be children of one parent.
+    let direction = if (averaged || fresh) && unchanged(tensors) { child(side) } else { Direction::Unknown };
     Finding::new("vocabulary-extended", direction, cue)
+}
+
+/// Whether nearly all values of the tensors of equal shape are equal.
+fn unchanged(tensors: &[&TensorStudy]) -> bool {
+    let sum = |of: fn(&TensorStudy) -> u64| tensors.iter().map(|t| of(t)).sum::<u64>() as f64;
+    sum(|t| t.elements.equal) >= UNCHANGED * sum(|t| t.elements.n)
 }
 
 /// Layers that share training, and token rows that share nothing.
