@@ -19,7 +19,7 @@ const ZEROS: f64 = 0.05;
 /// How many times fewer zeros the other side must have of its own.
 const FEWER: u64 = 100;
 /// Share of kept values that must be equal for the order to be stated: nobody fills zeros and keeps every other value.
-const KEPT: f64 = 0.5;
+const KEPT: f64 = 0.99;
 
 fn sum(tensors: &[&TensorStudy]) -> ElementFacts {
     let mut facts = ElementFacts::default();
