@@ -12,6 +12,8 @@ mod calibration;
 mod fixtures;
 #[cfg_attr(not(feature = "train"), allow(dead_code, reason = "tested always, used by the trainer only"))]
 mod layout;
+#[cfg(feature = "train")]
+mod lineage;
 #[cfg_attr(not(feature = "train"), allow(dead_code, reason = "tested always, used by the trainer only"))]
 mod material;
 mod tidy;
@@ -26,6 +28,7 @@ commands:
   fixtures        train and write the fixture models          [--out DIR]
   calibrate       compare a calibration zoo's pairs          [--zoo DIR] [--out DIR] [--date TEXT]
   calibrate-zoo   train independent models for calibration    [--out DIR] [--models N] [--gpt2 N] [--shared-init K]
+  calibrate-lines train bases, their children and models of the same start  [--out DIR] [--models N] [--gpt2 N]
 ";
 
 fn main() -> ExitCode {
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         "calibrate" => calibration::run(options),
         "fixtures" => fixtures(options),
         "calibrate-zoo" => calibrate_zoo(options),
+        "calibrate-lines" => calibrate_lines(options),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");
             Ok(())
@@ -87,6 +91,16 @@ fn fixtures(options: &[String]) -> Result<(), Failure> {
 #[cfg(feature = "train")]
 fn calibrate_zoo(options: &[String]) -> Result<(), Failure> {
     single_threaded(|| calibrate::run(options))
+}
+
+#[cfg(feature = "train")]
+fn calibrate_lines(options: &[String]) -> Result<(), Failure> {
+    single_threaded(|| lineage::run(options))
+}
+
+#[cfg(not(feature = "train"))]
+fn calibrate_lines(_: &[String]) -> Result<(), Failure> {
+    needs_trainer("calibrate-lines")
 }
 
 /// Runs the work in a process whose tensor library keeps to one thread: at these sizes its pool only spins, and

@@ -14,6 +14,7 @@ mod rows;
 mod search;
 mod sketches;
 mod stream;
+pub mod study;
 mod units;
 mod worker;
 

@@ -2,7 +2,7 @@
 
 use crate::input::Whole;
 use crate::{AuditError, Finding, InputFacts, SearchMode, Settings, Subject, Watch};
-use crate::{measuring, searching, sketching, structure};
+use crate::{measuring, searching, sketching, structure, studying};
 use stemmata_alignment::{Measurement, measure_sketches, plan, search_plan};
 use stemmata_architecture::{ChannelAxis, Component, Term};
 use stemmata_evidence::{
@@ -71,6 +71,7 @@ pub fn compare(
     }
     if let (Subject::Checkpoint(c), Subject::Checkpoint(r)) = (&candidate, &reference) {
         judgement = searching::run((c, r), judgement, &mut measurement, &storage, settings, watch)?;
+        studying::refine(&mut judgement, &measurement, c, r, settings)?;
     }
     for (side, subject) in [("candidate", &candidate), ("reference", &reference)] {
         if let Subject::Checkpoint(whole) = subject {

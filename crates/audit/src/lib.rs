@@ -15,6 +15,7 @@ mod measuring;
 mod searching;
 mod sketching;
 mod structure;
+mod studying;
 
 pub use blame::{Blame, ExpertOrigin, LayerOrigin, RowOrigin, blame};
 pub use compare::{Comparison, compare};

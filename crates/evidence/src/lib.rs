@@ -7,6 +7,7 @@
 mod change;
 mod direction;
 mod judge;
+mod relation;
 mod search;
 mod structure;
 mod symmetry;
@@ -16,6 +17,7 @@ mod verdict;
 pub use change::{Change, Noise};
 pub use direction::StorageFacts;
 pub use judge::judge;
+pub use relation::refine;
 pub use search::{Basis, search_found, wants_search};
 pub use structure::{asks_for_map, cell_score, exclusions, map_layers};
 pub use symmetry::{BrokenSymmetry, broken as broken_symmetries};

@@ -80,6 +80,8 @@ pub enum TestKind {
     LayerSigns,
     /// Fixed points, one layer against one layer of any number.
     LayerFixedPoints,
+    /// Which side of a trained change went further from the other. Context only.
+    TrainingOrder,
 }
 
 impl TestKind {
@@ -103,6 +105,7 @@ impl TestKind {
             TestKind::NoiseOrder => "noise-order",
             TestKind::LayerSigns => "layer-map/sign-flip",
             TestKind::LayerFixedPoints => "layer-map/fixed-points",
+            TestKind::TrainingOrder => "training-order",
         }
     }
 }
@@ -196,8 +199,7 @@ pub struct Verdict {
     pub kind: Kind,
     /// What a finding of dependence rests on.
     pub tier: Tier,
-    /// How the two are related, where a cue says so: `copy`, `noised-copy`, `cast`, `quantized`, `scaled`, `relabelled`,
-    /// `rotated`, `rescaled`, `layers-dropped`, `layers-repeated`, `layers-reordered`.
+    /// How the two are related, where a cue says so; the words are in `docs/methods/verdicts.md`.
     pub relation: Option<&'static str>,
     /// Which came first.
     pub direction: Direction,

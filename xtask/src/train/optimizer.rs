@@ -11,6 +11,8 @@ use super::parameters::Parameters;
 pub(crate) struct Recipe {
     pub(crate) steps: usize,
     pub(crate) learning_rate: f64,
+    /// Weight decay of matrices, decoupled.
+    pub(crate) decay: f64,
     pub(crate) schedule: Schedule,
 }
 
@@ -25,7 +27,8 @@ pub(crate) enum Schedule {
 const BETA_1: f64 = 0.9;
 const BETA_2: f64 = 0.95;
 const EPSILON: f64 = 1e-8;
-const WEIGHT_DECAY: f64 = 0.1;
+/// What most open recipes use.
+pub(crate) const WEIGHT_DECAY: f64 = 0.1;
 const LARGEST_NORM: f64 = 1.0;
 
 impl Recipe {
@@ -64,7 +67,7 @@ pub(crate) fn train(
             .collect::<Result<_>>()?;
         let clip = (LARGEST_NORM / (norm(&gradients) + 1e-6)).min(1.0);
         for ((variable, gradient), moments) in parameters.variables().zip(&gradients).zip(&mut moments) {
-            let decay = if variable.rank() > 1 { WEIGHT_DECAY } else { 0.0 };
+            let decay = if variable.rank() > 1 { recipe.decay } else { 0.0 };
             let mut values = variable.flatten_all()?.to_vec1()?;
             moments.update(&mut values, gradient, Update { clip, rate: recipe.rate(step), decay, step });
             variable.set(&Tensor::from_vec(values, variable.shape(), &Device::Cpu)?)?;

@@ -132,6 +132,15 @@ const METHODS: &[Method] = &[
         assumption: "Dependence was found, and the change is Gaussian noise that ignores the weights it is added to. Asymptotic.",
         source: "Elementary; the z-statistic is a studentised inner product.",
     },
+    Method {
+        test: "training-order",
+        name: "Training order",
+        statement: "Which of the two lies further from what both have in common, by the largest directions of their weights. It says \
+                    which would be the later if one came from the other; it does not say that one did.",
+        null: "None: it has no calibrated p-value and takes no part in the decision on dependence or direction.",
+        assumption: "Dependence was found, and the change is that of training.",
+        source: "Effect size of this project; see the method note on the kind of change.",
+    },
 ];
 
 /// The methods that this report used.

@@ -1,0 +1,133 @@
+//! The second look at a pair whose dependence was found: what kind of change is it?
+//!
+//! Answers: *which zeros, grids, roundings, ranks and directions does the difference have?* It measures; `evidence` judges.
+//! A sample where tensors are large: at most [`MOST_TENSORS`] pairs, and of each about [`MOST_ELEMENTS`] elements, evenly
+//! spaced. Small models are looked at whole. Only pairs that answer to each other at the identity alignment are read.
+
+mod elements;
+mod experts;
+mod grid;
+mod matrix;
+mod rounding;
+mod spectrum;
+mod tokens;
+
+pub use elements::ElementFacts;
+pub use experts::ExpertCopies;
+pub use grid::GridFit;
+pub use spectrum::{Binades, Spectrum, Spikes};
+pub use tokens::{ExtraRows, TokenRows};
+
+use crate::{PairKey, PairPlan, Plan};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use stemmata_architecture::{Anatomy, Role, Term};
+use stemmata_model::{ReadError, Weights};
+
+/// Pairs that are looked at.
+pub const MOST_TENSORS: usize = 256;
+/// Elements of one pair that are looked at; more only where a single row is longer.
+pub const MOST_ELEMENTS: u64 = 1 << 18;
+/// Fewer rows or columns make a vector, which has no rank.
+const SMALLEST_SIDE: u64 = 16;
+
+/// What the second look found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Study {
+    /// One per pair that was read, in plan order.
+    pub tensors: Vec<TensorStudy>,
+    /// The token embeddings, where both have them with rows of equal length.
+    pub tokens: Vec<TokenRows>,
+    /// Experts beside the dense feed-forward of the other model.
+    pub experts: Vec<ExpertCopies>,
+    /// Whether anything was left out for size.
+    pub sampled: bool,
+}
+
+/// One pair.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TensorStudy {
+    /// Which.
+    pub key: PairKey,
+    /// Elements of the pair; what was read of them is in `elements`.
+    pub size: u64,
+    /// Counts over the elements.
+    pub elements: ElementFacts,
+    /// For the candidate and the reference: how well it is a rounding of the other to a grid of its own; `None` where its
+    /// values are not on few levels.
+    pub grids: [Option<GridFit>; 2],
+    /// Singular values and vectors of an evenly spaced part of the matrix.
+    pub spectrum: Option<Spectrum>,
+}
+
+/// Looks at the pairs of `plan` that have equal shapes, at token embeddings and at experts. O(budget) time and memory
+/// O(threads · [`MOST_ELEMENTS`]).
+pub fn study(
+    plan: &Plan,
+    anatomies: [&Anatomy; 2],
+    weights: [&dyn Weights; 2],
+    threads: usize,
+    stop: &AtomicBool,
+) -> Result<Study, ReadError> {
+    let equal = |pair: &&PairPlan| {
+        let (c, r) = (&pair.candidate, &pair.reference);
+        pair.key.term == Term::Weight && (c.rows, c.cols) == (r.rows, r.cols)
+    };
+    let all: Vec<&PairPlan> = plan.pairs.iter().filter(equal).collect();
+    // Proportional places, so that no role is favoured by a stride that divides the number of roles.
+    let kept = all.len().min(MOST_TENSORS);
+    let chosen: Vec<&PairPlan> = (0..kept).map(|i| all[i * all.len() / kept]).collect();
+    let threads = match threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        n => n,
+    };
+    let next = AtomicUsize::new(0);
+    let work = || -> Result<Vec<(usize, TensorStudy)>, ReadError> {
+        let mut done = Vec::new();
+        while let Some((i, pair)) = {
+            let i = next.fetch_add(1, Ordering::Relaxed);
+            chosen.get(i).map(|pair| (i, *pair))
+        } {
+            if stop.load(Ordering::Relaxed) {
+                return Err(ReadError::Interrupted);
+            }
+            done.push((i, tensor(pair, weights)?));
+        }
+        Ok(done)
+    };
+    let mut tensors = std::thread::scope(|scope| {
+        let helpers: Vec<_> = (1..threads.clamp(1, kept.max(1)))
+            .filter_map(|_| std::thread::Builder::new().spawn_scoped(scope, work).ok())
+            .collect();
+        let mut done = work()?;
+        for helper in helpers {
+            done.extend(helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
+        }
+        Ok::<_, ReadError>(done)
+    })?;
+    tensors.sort_by_key(|(i, _)| *i);
+    let tensors: Vec<TensorStudy> = tensors.into_iter().map(|(_, study)| study).collect();
+    let sampled = kept < all.len() || tensors.iter().any(|t| t.elements.n < t.size);
+    let mut tokens = Vec::new();
+    for pair in plan.pairs.iter().filter(|pair| pair.key.role == Role::TokenEmbedding) {
+        tokens.extend(tokens::rows(pair, weights)?);
+    }
+    Ok(Study { tensors, tokens, experts: experts::copies(plan, anatomies, weights)?, sampled })
+}
+
+fn tensor(pair: &PairPlan, weights: [&dyn Weights; 2]) -> Result<TensorStudy, ReadError> {
+    let [c, r] = matrix::read(pair, weights, MOST_ELEMENTS)?;
+    let bits = |side: usize, tensor: usize| {
+        weights[side].tensors().get(tensor).map_or(32.0, |t| t.encoding.bits_per_element())
+    };
+    let bits = [bits(0, pair.candidate.tensor), bits(1, pair.reference.tensor)];
+    let elements = elements::count(&c, &r);
+    let grids = [grid::fit(&c, &r, bits[0]), grid::fit(&r, &c, bits[1])]
+        .map(|fit| fit.filter(|_| elements.equal < elements.n));
+    let matrix_like = pair.rows.min(pair.cols) >= SMALLEST_SIDE && pair.key.role != Role::TokenEmbedding;
+    let spectrum = if matrix_like && elements.equal < elements.n {
+        Some(spectrum::of(&c, &r, [elements.significand(0), elements.significand(1)]))
+    } else {
+        None
+    };
+    Ok(TensorStudy { key: pair.key, size: pair.rows * pair.cols, elements, grids, spectrum })
+}

@@ -1,0 +1,167 @@
+//! Token embeddings, row by row: rows that only weight decay touched, and rows that one side has more of.
+
+use super::rounding::spacing;
+use crate::PairPlan;
+use stemmata_fingerprint::RowReader;
+use stemmata_model::{DType, Encoding, ReadError, Weights};
+
+/// Token rows that are looked at, evenly spaced.
+const MOST_ROWS: u64 = 8192;
+/// A row was touched by nothing but a factor if what the factor leaves is below so many roundings (root mean square).
+const ROUNDINGS: f64 = 1.5;
+/// The factor must be told from 1.
+const LEAST_SHRINK: f64 = 1e-3;
+
+/// The token embeddings of a pair.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct TokenRows {
+    /// Rows of the candidate and the reference.
+    pub rows: [u64; 2],
+    /// Cosine over the rows that both have.
+    pub cosine: f64,
+    /// Rows that are the other side's but for one factor and rounding.
+    pub scaled_rows: u64,
+    /// Their common factor, candidate over reference.
+    pub factor: f64,
+    /// Rows that only one side has.
+    pub extra: Option<ExtraRows>,
+}
+
+/// Rows beyond the vocabulary of the other side.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ExtraRows {
+    /// How many.
+    pub rows: u64,
+    /// Coefficient of variation of their norms.
+    pub norm_variation: f64,
+    /// The same for the rows that both have, on the side that has more.
+    pub common_norm_variation: f64,
+    /// Mean cosine with the mean of the common rows.
+    pub mean_cosine: f64,
+}
+
+/// `None` where the rows are not of equal length.
+pub(crate) fn rows(pair: &PairPlan, weights: [&dyn Weights; 2]) -> Result<Option<TokenRows>, ReadError> {
+    let views = [&pair.candidate, &pair.reference];
+    if views[0].cols != views[1].cols || pair.flipped {
+        return Ok(None);
+    }
+    let cols = views[0].cols as usize;
+    let mut readers = [RowReader::default(), RowReader::default()];
+    let mut read = |side: usize, row: u64, out: &mut [f32]| {
+        readers[side].read(weights[side], views[side], row, cols, out)
+    };
+    let wanted = pair.rows.min(MOST_ROWS);
+    let mut common = [vec![0.0_f32; cols * wanted as usize], vec![0.0_f32; cols * wanted as usize]];
+    for i in 0..wanted {
+        let row = i * pair.rows / wanted;
+        for (side, common) in common.iter_mut().enumerate() {
+            read(side, row, &mut common[i as usize * cols..][..cols])?;
+        }
+    }
+    let mut out = TokenRows { rows: [views[0].rows, views[1].rows], ..TokenRows::default() };
+    let (mut dot, mut squares) = (0.0, [0.0, 0.0]);
+    for (c, r) in common[0].iter().zip(&common[1]) {
+        let (c, r) = (f64::from(*c), f64::from(*r));
+        dot += c * r;
+        squares[0] += c * c;
+        squares[1] += r * r;
+    }
+    let scale = (squares[0] * squares[1]).sqrt();
+    out.cosine = if scale > 0.0 { dot / scale } else { 0.0 };
+    clock(&mut out, &common, cols, weights, pair);
+    let more = usize::from(views[1].rows > views[0].rows);
+    let extra = views[more].rows - pair.rows;
+    if extra > 0 {
+        let wanted = extra.min(MOST_ROWS);
+        let mut values = vec![0.0_f32; cols * wanted as usize];
+        for i in 0..wanted {
+            read(more, pair.rows + i * extra / wanted, &mut values[i as usize * cols..][..cols])?;
+        }
+        out.extra = Some(extra_rows(&common[more], &values, cols, extra));
+    }
+    Ok(Some(out))
+}
+
+/// Significand bits that a tensor is stored with.
+fn stored_bits(weights: &dyn Weights, tensor: usize) -> Option<u32> {
+    match weights.tensors().get(tensor)?.encoding {
+        Encoding::Plain(DType::BF16) => Some(8),
+        Encoding::Plain(DType::F16) => Some(11),
+        Encoding::Plain(DType::F32) => Some(24),
+        _ => None,
+    }
+}
+
+/// Rows that only weight decay touched (METHODS 8): c = γ·r with one γ for all of them, up to rounding.
+fn clock(
+    out: &mut TokenRows,
+    common: &[Vec<f32>; 2],
+    cols: usize,
+    weights: [&dyn Weights; 2],
+    pair: &PairPlan,
+) {
+    let (Some(a), Some(b)) =
+        (stored_bits(weights[0], pair.candidate.tensor), stored_bits(weights[1], pair.reference.tensor))
+    else {
+        return;
+    };
+    let bits = [a, b];
+    let mut rows = Vec::new();
+    for (c, r) in common[0].chunks_exact(cols).zip(common[1].chunks_exact(cols)) {
+        let (mut dot, mut squares, mut noise) = (0.0, 0.0, 0.0);
+        for (c, r) in c.iter().zip(r) {
+            dot += f64::from(*c) * f64::from(*r);
+            squares += f64::from(*r).powi(2);
+            noise += (spacing(*c, bits[0]).powi(2) + spacing(*r, bits[1]).powi(2)) / 12.0;
+        }
+        if squares == 0.0 || dot <= 0.0 {
+            continue;
+        }
+        let factor = dot / squares;
+        let rest: f64 = c.iter().zip(r).map(|(c, r)| (f64::from(*c) - factor * f64::from(*r)).powi(2)).sum();
+        if rest <= ROUNDINGS.powi(2) * noise && (factor - 1.0).abs() > LEAST_SHRINK {
+            rows.push((factor, dot, squares));
+        }
+    }
+    if rows.is_empty() {
+        return;
+    }
+    rows.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let median = rows[rows.len() / 2].0;
+    // One factor for all: rows with another one were touched by something else.
+    rows.retain(|row| (row.0 - median).abs() <= 0.5 * LEAST_SHRINK);
+    out.factor = rows.iter().map(|row| row.1).sum::<f64>() / rows.iter().map(|row| row.2).sum::<f64>();
+    out.scaled_rows = rows.len() as u64;
+}
+
+fn extra_rows(common: &[f32], extra: &[f32], cols: usize, count: u64) -> ExtraRows {
+    let norms = |values: &[f32]| -> Vec<f64> {
+        values
+            .chunks_exact(cols)
+            .map(|row| row.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt())
+            .collect()
+    };
+    let variation = |norms: &[f64]| {
+        let n = norms.len() as f64;
+        let mean = norms.iter().sum::<f64>() / n;
+        let variance = norms.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n;
+        if mean > 0.0 { variance.sqrt() / mean } else { 0.0 }
+    };
+    let mut mean = vec![0.0; cols];
+    for row in common.chunks_exact(cols) {
+        mean.iter_mut().zip(row).for_each(|(m, x)| *m += f64::from(*x));
+    }
+    let length = mean.iter().map(|m| m * m).sum::<f64>().sqrt();
+    let extra_norms = norms(extra);
+    let cosines = extra.chunks_exact(cols).zip(&extra_norms).map(|(row, norm)| {
+        let dot: f64 = row.iter().zip(&mean).map(|(x, m)| f64::from(*x) * m).sum();
+        if norm * length > 0.0 { dot / (norm * length) } else { 0.0 }
+    });
+    ExtraRows {
+        rows: count,
+        mean_cosine: cosines.sum::<f64>() / extra_norms.len() as f64,
+        norm_variation: variation(&extra_norms),
+        common_norm_variation: variation(&norms(common)),
+    }
+}

@@ -1,0 +1,45 @@
+//! The second look at a pair whose dependence was found.
+
+use crate::input::Whole;
+use crate::{AuditError, Settings};
+use stemmata_alignment::{Measurement, plan, study};
+use stemmata_evidence::{Judgement, Kind, NotTested};
+
+/// Relations of models whose units or layers lie in other places.
+const MOVED: [&str; 6] =
+    ["rotated", "relabelled", "rescaled", "layers-dropped", "layers-repeated", "layers-reordered"];
+
+/// Says what kind of change it is, where the pair depends and is not identical.
+pub(crate) fn refine(
+    judgement: &mut Judgement,
+    measurement: &Measurement,
+    c: &Whole,
+    r: &Whole,
+    settings: &Settings<'_>,
+) -> Result<(), AuditError> {
+    // Where units or layers were found elsewhere only, differences at equal places say nothing of the kind of change.
+    let moved = judgement.verdict.relation.is_some_and(|relation| MOVED.contains(&relation));
+    if !matches!(judgement.verdict.kind, Kind::Related | Kind::Derived) || moved {
+        return Ok(());
+    }
+    let plan = plan(&c.anatomy, &r.anatomy);
+    let found = study::study(
+        &plan,
+        [&c.anatomy, &r.anatomy],
+        [c.weights(), r.weights()],
+        settings.threads,
+        settings.stop,
+    )?;
+    stemmata_evidence::refine(judgement, measurement, &found);
+    if found.sampled {
+        judgement.not_tested.push(NotTested {
+            what: "kind of change in all weights".to_owned(),
+            reason: format!(
+                "at most {} tensors and about {} values of each were looked at",
+                study::MOST_TENSORS,
+                study::MOST_ELEMENTS
+            ),
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! Models with a known line: a base, what was trained from it, and what shares only its random start.
+//!
+//! The pairs that direction and relation are calibrated on. Every recipe is used on every line.
+
+use std::path::PathBuf;
+
+use crate::calibrate::{FIRST_SEED, Family, RECIPE, Text, build, fit, save, work_off};
+use crate::material::corpus::Mixture;
+use crate::train::optimizer::{Recipe, Schedule};
+use crate::train::parameters::Parameters;
+use crate::{Failure, no_more, take_option};
+
+/// Seeds apart from those of the independent models.
+const LINES_SEED: u64 = FIRST_SEED + 500;
+const ORDER: u64 = 78;
+
+/// How a child is trained from its base.
+struct Child {
+    name: &'static str,
+    mixture: Mixture,
+    recipe: Recipe,
+}
+
+const fn recipe(steps: usize, learning_rate: f64, decay: f64) -> Recipe {
+    Recipe { steps, learning_rate, decay, schedule: Schedule::Cosine }
+}
+
+/// From a light fine-tune without weight decay to three times as many steps as the base had, on other text.
+const CHILDREN: &[Child] = &[
+    Child { name: "light", mixture: Mixture::FINE_TUNE, recipe: recipe(60, 1e-4, 0.0) },
+    Child { name: "light-decay", mixture: Mixture::FINE_TUNE, recipe: recipe(60, 1e-4, 0.1) },
+    Child { name: "tuned", mixture: Mixture::FINE_TUNE, recipe: recipe(120, 5e-4, 0.01) },
+    Child { name: "heavy-decay", mixture: Mixture::FINE_TUNE, recipe: recipe(200, 1e-3, 0.1) },
+    Child { name: "same-text", mixture: Mixture::BASE, recipe: recipe(120, 5e-4, 0.1) },
+    Child { name: "continued", mixture: Mixture::FINE_TUNE, recipe: recipe(300, 3e-3, 0.1) },
+    Child { name: "thrice", mixture: Mixture::FINE_TUNE, recipe: recipe(900, 3e-3, 0.1) },
+];
+
+/// `calibrate-lines [--out DIR] [--models N] [--gpt2 N]`: N lines of each family.
+pub(crate) fn run(options: &[String]) -> Result<(), Failure> {
+    let mut options = options.to_vec();
+    let out = take_option(&mut options, "--out")?.map_or_else(|| PathBuf::from("target/lines"), Into::into);
+    let mut number = |name, default| -> Result<u64, Failure> {
+        let Some(text) = take_option(&mut options, name)? else { return Ok(default) };
+        text.parse().map_err(|_| Failure::Usage(format!("`{name}` takes a number, not `{text}`")))
+    };
+    let (llamas, gpt2s) = (number("--models", 6)?, number("--gpt2", 2)?);
+    no_more(&options)?;
+    let lines: Vec<(String, Family, u64)> = (0..llamas)
+        .map(|i| (format!("llama-l{i:02}"), Family::Llama, i))
+        .chain((0..gpt2s).map(|i| (format!("gpt2-l{i:02}"), Family::Gpt2, i)))
+        .collect();
+    let texts = [Text::new(Mixture::BASE), Text::new(Mixture::FINE_TUNE)];
+    let make = |(name, family, number): &(String, Family, u64)| {
+        let [base_text, other_text] = &texts;
+        let mut parameters = Parameters::new(LINES_SEED + number);
+        let (model, config) = build(*family, &mut parameters, base_text.tokenizer.len())?;
+        let store = |parameters: &Parameters, suffix: &str| {
+            save(parameters, config.clone(), &base_text.tokenizer, &out.join(format!("{name}{suffix}")))
+        };
+        let start = parameters.arrays()?;
+        for (suffix, text, order) in
+            [("-data", other_text, ORDER), ("-order", base_text, ORDER + 1 + number), ("", base_text, ORDER)]
+        {
+            parameters.assign(&start)?;
+            fit(&parameters, &model, RECIPE, (order, &text.training), &text.held_out)?;
+            store(&parameters, suffix)?;
+        }
+        // A child starts from what its parent's file holds.
+        let base: Vec<_> = parameters.arrays()?.into_iter().map(|array| array.rounded()).collect();
+        let mut loss = 0.0;
+        for (order, child) in (1_000..).zip(CHILDREN) {
+            parameters.assign(&base)?;
+            let text = if child.mixture.ledgers > 0.0 { other_text } else { base_text };
+            loss = fit(&parameters, &model, child.recipe, (order, &text.training), &text.held_out)?;
+            store(&parameters, &format!(".{}", child.name))?;
+        }
+        Ok(loss)
+    };
+    work_off(&lines, make, |(name, ..)| name)
+}
