@@ -51,6 +51,9 @@ pub fn judge(measurement: &Measurement, storage: &StorageFacts, rule: &DecisionR
     let change = change::change(&total(comparable.iter().copied()));
     // Equality without a test decides nothing: a component may hold no more than a table that everybody computes alike.
     let dependent = components.iter().any(|c| c.kind.is_dependence() && tested.found(c.component));
+    // Where all units lie elsewhere, differences at equal indices are no amount of change.
+    let in_place = Component::ALL.into_iter().any(|component| tested.found_in_place(component));
+    let change = change.filter(|_| in_place || !dependent);
     let all_equal = !all.is_empty()
         && all.iter().all(|p| p.identical)
         && measurement.candidate_only.is_empty()

@@ -125,7 +125,7 @@ fn layer_maps(report: &Report, pen: &Pen) -> Vec<String> {
         let found = map.runs.iter().any(|run| run.reference.is_some());
         let text = match found {
             true => words::layer_runs(map, pen.either("←", "<-")),
-            false => "no layer depends on any layer of the reference".to_owned(),
+            false => "no layer depends on any layer of the reference at equal indices".to_owned(),
         };
         let text = format!("{}: {text}", map.component);
         if lines.is_empty() {
