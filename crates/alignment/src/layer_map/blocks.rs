@@ -5,7 +5,8 @@ use super::SignOutcome;
 use stemmata_architecture::{ChannelAxis, Component, Role};
 use stemmata_fingerprint::{Factor, GroupSketch, Sketch};
 
-/// Adds the products of `ours` with `theirs`, tensor by tensor of the same role, to `channels` as (product, reach).
+/// Adds the products of `ours` with `theirs`, tensor by tensor of the same role, to `channels` from position `start` on, as
+/// (product, reach).
 ///
 /// A tensor's weight is 1/(‖C‖‖R‖) as everywhere. The reach is that of the projections, so that the cosine of a block with
 /// itself is 1. Tensors whose channel counts differ take no part. O(channels · buckets).
@@ -13,9 +14,9 @@ pub(super) fn add_products(
     ours: &[&Factor],
     theirs: &[&Factor],
     buckets: usize,
+    start: usize,
     channels: &mut Vec<(f64, f64)>,
 ) {
-    let start = channels.len();
     for c in ours {
         let Some(r) = theirs.iter().find(|r| (r.role, r.total) == (c.role, c.total)) else { continue };
         let scale = (c.squares * r.squares).sqrt();
@@ -93,7 +94,7 @@ pub fn match_blocks(
     for c in experts_of(candidate.0, component, candidate.1) {
         for r in experts_of(reference.0, component, reference.1) {
             let mut channels = Vec::new();
-            add_products(&feed_forward(ours, c), &feed_forward(theirs, r), buckets, &mut channels);
+            add_products(&feed_forward(ours, c), &feed_forward(theirs, r), buckets, 0, &mut channels);
             let signs = SignOutcome::of(&channels);
             out.extend(signs.map(|signs| BlockMatch { candidate: c, reference: r, signs }));
         }

@@ -218,11 +218,13 @@ fn cell(c: &Layer<'_>, r: &Layer<'_>, experts: &[Option<u32>], sketch: &Sketch) 
     let mut channels = Vec::new();
     if let (Some(c), Some(r)) = (c.hidden, r.hidden) {
         for &expert in experts {
-            add_products(&feed_forward(c, expert), &feed_forward(r, expert), buckets, &mut channels);
+            // Unit i of every expert is one coin: experts that are copies of one block share their signs.
+            add_products(&feed_forward(c, expert), &feed_forward(r, expert), buckets, 0, &mut channels);
         }
     }
     if let (Some(c), Some(r)) = (c.value, r.value) {
-        add_products(&all(c), &all(r), buckets, &mut channels);
+        let start = channels.len();
+        add_products(&all(c), &all(r), buckets, start, &mut channels);
     }
     let fixed = match (&c.units, &r.units) {
         (Some((m, c)), Some((n, r))) if m == n => {
@@ -250,7 +252,7 @@ pub fn sign_outside_layers(
     };
     let (ours, theirs) = (&candidate.groups[of(candidate)?], &reference.groups[of(reference)?]);
     let mut channels = Vec::new();
-    add_products(&all(ours), &all(theirs), candidate.params.buckets as usize, &mut channels);
+    add_products(&all(ours), &all(theirs), candidate.params.buckets as usize, 0, &mut channels);
     SignOutcome::of(&channels)
 }
 

@@ -102,7 +102,7 @@ fn a_flipped_channel_flips_its_product_and_nothing_else() {
     let other = model(&[9]);
     let products = |s: &Sketch| {
         let mut channels = Vec::new();
-        add_products(&all(&s.groups[0]), &all(&other.groups[0]), BUCKETS, &mut channels);
+        add_products(&all(&s.groups[0]), &all(&other.groups[0]), BUCKETS, 0, &mut channels);
         channels
     };
     let (a, b) = (products(&plain), products(&turned));
@@ -134,4 +134,27 @@ fn a_dense_block_is_found_in_every_expert_that_it_was_copied_into() {
     let matches = match_blocks((&mixture, 0), (&dense, 0), COMPONENT);
     let found: Vec<_> = matches.iter().map(|m| (m.candidate, m.reference, m.signs.log10_p < -15.0)).collect();
     assert_eq!(found, [(Some(0), None, true), (Some(1), None, false), (Some(2), None, true)]);
+}
+
+#[test]
+fn experts_that_are_copies_are_one_coin() {
+    // Both models hold eight copies of one block of their own. Counted one by one the coins would be eight times the same.
+    let copies = |seed: u64| {
+        let one = factor(Role::Down, None, &mut SplitMix64::new(seed));
+        let factors = (0..8).map(|expert| Factor { expert: Some(expert), ..one.clone() }).collect();
+        sketch(vec![GroupSketch { component: COMPONENT, layer: Some(0), axis: ChannelAxis::Hidden, factors }])
+    };
+    let alone = |seed: u64| {
+        let factors = vec![factor(Role::Down, None, &mut SplitMix64::new(seed))];
+        sketch(vec![GroupSketch { component: COMPONENT, layer: Some(0), axis: ChannelAxis::Hidden, factors }])
+    };
+    let signs = |a: &Sketch, b: &Sketch| {
+        layer_grids(a, b, &[], &mut || true)[0].cell(0, 0).signs.expect("a test was made")
+    };
+    for seed in 0..20 {
+        let (many, one) =
+            (signs(&copies(seed), &copies(seed + 100)), signs(&alone(seed), &alone(seed + 100)));
+        assert_eq!(many.n, one.n);
+        assert!((many.log10_p - one.log10_p).abs() < 1e-9);
+    }
 }
