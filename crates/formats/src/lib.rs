@@ -15,6 +15,7 @@ pub mod gguf;
 mod hazards;
 mod json;
 mod limits;
+pub mod packed;
 mod port;
 pub mod safetensors;
 mod shard_map;

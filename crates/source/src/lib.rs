@@ -11,6 +11,7 @@ mod hash;
 mod open;
 mod shards;
 mod side;
+mod store;
 mod weights;
 
 pub use error::SourceError;

@@ -1,13 +1,17 @@
 //! Opens a model: finds its files, reads their inventories, checks them against each other.
 
 use crate::directory::{Directory, Layout};
+use crate::store::Store;
 use crate::weights::CheckpointWeights;
 use crate::{Backend, FileBytes, FileId, SourceError, shards};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use stemmata_formats::packed::{Inventory, inventory};
 use stemmata_formats::{Detected, Limits, Parsed, ReadAt, detect, parse, parse_shard_map};
-use stemmata_model::{Checkpoint, Config, Container, FileEntry, Hazard, Level, ModelRef, Tensor, printable};
+use stemmata_model::{
+    Checkpoint, Config, Container, FileEntry, Hazard, Level, ModelRef, Tensor, Weights, printable,
+};
 
 /// How to open.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +32,8 @@ pub struct Opened {
     pub weights: CheckpointWeights,
     /// Dangerous or odd things seen on the way, sorted.
     pub hazards: Vec<Hazard>,
+    /// Tensors (by index) that look like packed weights and cannot be decoded, and why.
+    pub undecoded: BTreeMap<usize, &'static str>,
     read: Vec<FileId>,
 }
 
@@ -253,25 +259,25 @@ impl<'a> Assembly<'a> {
         }
     }
 
+    /// Puts packed tensors together.
     fn finish(mut self) -> Opened {
         self.hazards.sort();
         self.hazards.dedup();
-        let tensors: Vec<Tensor> = self.tensors.into_values().collect();
-        let files = self
-            .names
-            .iter()
-            .zip(&self.files)
-            .map(|(name, f)| FileEntry { name: name.clone(), len: f.len() });
+        let names = self.names.iter().map(|name| printable(name)).collect();
+        let files = self.names.iter().zip(&self.files);
+        let files = files.map(|(name, f)| FileEntry { name: name.clone(), len: f.len() }).collect();
+        let store = Store { files: self.files, names, read: Default::default() };
+        let Inventory { entries, undecoded } =
+            inventory(self.tensors.into_values().collect(), &self.config, &store);
+        let weights = CheckpointWeights::new(entries, store);
         let checkpoint = Checkpoint {
             container: self.container.expect("at least one file was parsed"),
-            files: files.collect(),
-            tensors: tensors.clone(),
+            files,
+            tensors: weights.tensors().to_vec(),
             config: self.config,
             declared: self.declared,
             tokenizer: self.tokenizer,
         };
-        let names = self.names.iter().map(|name| printable(name)).collect();
-        let weights = CheckpointWeights { tensors, files: self.files, names, read: Default::default() };
-        Opened { checkpoint, weights, hazards: self.hazards, read: self.read }
+        Opened { checkpoint, weights, hazards: self.hazards, undecoded, read: self.read }
     }
 }
