@@ -13,7 +13,7 @@ mod tests_of_dependence;
 mod verdict;
 
 pub use change::{Change, Noise};
-pub use direction::StorageFacts;
+pub use direction::{StorageFacts, rounding};
 pub use judge::judge;
 pub use search::{Basis, search_found, wants_search};
 pub use symmetry::BrokenSymmetry;

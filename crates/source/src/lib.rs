@@ -8,6 +8,7 @@ mod directory;
 mod error;
 mod file;
 mod hash;
+mod merge;
 mod open;
 mod shards;
 mod side;

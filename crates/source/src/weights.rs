@@ -31,6 +31,11 @@ impl CheckpointWeights {
         CheckpointWeights { tensors, entries, store, id: OPENED.fetch_add(1, Ordering::Relaxed) }
     }
 
+    /// Where each tensor's numbers come from, and the files.
+    pub(crate) fn into_parts(self) -> (Vec<Entry>, Store) {
+        (self.entries, self.store)
+    }
+
     /// Names of files whose size or modification time changed since they were opened.
     pub fn changed_files(&self) -> Vec<String> {
         let files = self.store.files.iter().zip(&self.store.names);

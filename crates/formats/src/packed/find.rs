@@ -177,11 +177,21 @@ impl<'a> Finder<'a> {
         if groups == 0 || outputs == 0 || zero_rows != groups || outputs > 1 << 40 {
             return Err(SHAPES_DIFFER);
         }
-        let bits = [2u32, 4, 8].into_iter().find(|bits| {
-            zero_words == (outputs * u64::from(*bits)).div_ceil(32)
-                && (across == outputs || across * 32 == outputs * u64::from(*bits))
-        });
-        let bits = bits.ok_or("its codes have a width that is not read")?;
+        let group_of = piece("g_idx");
+        // Shapes tell the width; where a matrix is so small that several fit, the configuration does.
+        let stated = self.config.count("quantization_config.bits").and_then(|bits| u32::try_from(bits).ok());
+        let fits = |bits: &u32| {
+            let per_word = u64::from(32 / bits);
+            let indexed = |index: usize| {
+                let inputs = if across == outputs { down.checked_mul(per_word) } else { Some(down) };
+                inputs.is_some_and(|inputs| self.stored[index].shape == [inputs])
+            };
+            zero_words == outputs.div_ceil(per_word)
+                && (across == outputs || across.checked_mul(per_word) == Some(outputs))
+                && group_of.is_none_or(indexed)
+        };
+        let mut widths = stated.into_iter().chain([4, 2, 8]).filter(|bits| [2, 4, 8].contains(bits));
+        let bits = widths.find(fits).ok_or("its codes have a width that is not read")?;
         let (order, inputs, scheme) = if across == outputs {
             let version = self.setting("checkpoint_format").or(self.setting("format"));
             let less_one = version != Some("gptq_v2");
@@ -202,14 +212,11 @@ impl<'a> Finder<'a> {
         if groups > inputs {
             return Err(SHAPES_DIFFER);
         }
-        let group_of = piece("g_idx").filter(|_| order != Order::Awq);
+        let group_of = group_of.filter(|_| order != Order::Awq);
         if let Some(index) = group_of {
             let tensor = &self.stored[index];
             if tensor.encoding != Encoding::Plain(DType::I32) || tensor.storage.strides.is_some() {
                 return Err(NOT_PLAIN);
-            }
-            if tensor.shape != [inputs] {
-                return Err("its group indices are not one for each input");
             }
         }
         let others: Vec<usize> = [scales, zeros].into_iter().chain(group_of).collect();
