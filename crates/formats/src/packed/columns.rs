@@ -111,10 +111,11 @@ impl Columns {
         };
         match self.order {
             Order::Gptq { .. } => {
-                let per_word = (32 / self.bits) as usize;
+                // Codes in a word are a power of two.
+                let (log, last) = ((32 / self.bits).trailing_zeros(), (32 / self.bits - 1) as usize);
                 for (input, out) in (col..).zip(out) {
-                    let shift = (input % per_word) as u32 * self.bits;
-                    *out = value(words[input / per_word] >> shift & mask, input);
+                    let shift = (input & last) as u32 * self.bits;
+                    *out = value(words[input >> log] >> shift & mask, input);
                 }
             }
             Order::Awq => {

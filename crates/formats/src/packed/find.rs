@@ -399,7 +399,7 @@ impl<'a> Finder<'a> {
             let due =
                 self.setting("quant_method").is_some_and(|m| ["fp8", "compressed-tensors"].contains(&m));
             // A matrix of bare eight-bit floats in such a checkpoint would be read wrongly by a factor for each row.
-            return (due && payload.shape.len() > 1).then_some(Err(SCALES_MISSING));
+            return (due && stem.is_some() && payload.shape.len() > 1).then_some(Err(SCALES_MISSING));
         };
         Some(self.by_tile(codes, scales, scheme))
     }

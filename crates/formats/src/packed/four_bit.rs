@@ -1,6 +1,6 @@
 //! bitsandbytes' four bits: a table of sixteen values, times the largest magnitude of each block of elements.
 
-use super::{PIECE, Pieces, Scratch, room, room_for_values};
+use super::{PIECE, Pieces, Scratch, room, room_for_values, rows_of};
 use stemmata_model::{ReadError, Tensor};
 
 /// A tensor in this form; [`super::find`] has compared all lengths.
@@ -44,11 +44,14 @@ impl FourBit {
             let len = (at + out.len() as u64).div_ceil(2) - first_byte;
             let bytes = room(&mut scratch.bytes, len as usize);
             pieces.bytes(&self.codes, first_byte, bytes)?;
-            for (element, out) in (at..).zip(out.iter_mut()) {
-                let byte = bytes[(element / 2 - first_byte) as usize];
-                let code = if element % 2 == 0 { byte >> 4 } else { byte & 15 };
-                let magnitude = scratch.side[(element / self.block - first) as usize];
-                *out = self.table[usize::from(code)] * magnitude;
+            // A block is a row of its magnitudes.
+            for (block, within, run) in rows_of(at, self.block, out) {
+                let magnitude = scratch.side[(block - first) as usize];
+                for (element, out) in (block * self.block + within..).zip(run) {
+                    let byte = bytes[(element / 2 - first_byte) as usize];
+                    let code = if element % 2 == 0 { byte >> 4 } else { byte & 15 };
+                    *out = self.table[usize::from(code)] * magnitude;
+                }
             }
             at += out.len() as u64;
         }

@@ -1,6 +1,6 @@
 //! compressed-tensors' integers: codes along each row in 32-bit words, lowest bits first, rows padded to whole words.
 
-use super::{PIECE, Pieces, Scratch, room, room_for_values};
+use super::{PIECE, Pieces, Scratch, room, room_for_values, rows_of};
 use stemmata_model::{ReadError, Tensor};
 
 /// A matrix in this form; [`super::find`] has compared all shapes.
@@ -62,12 +62,17 @@ impl Words {
         let bytes = room(&mut scratch.bytes, (words * 4) as usize);
         pieces.bytes(&self.codes, first_word * 4, bytes)?;
         let mask = (1u32 << self.bits) - 1;
-        for (row, col, run) in super::rows_of(start, self.inputs, out) {
+        let (log, last) = (per_word.trailing_zeros(), per_word - 1);
+        // A group is a row of its scale.
+        for (scale, within, run) in rows_of(start, group, out) {
+            let (row, col) = (scale / self.groups, scale % self.groups * group + within);
+            let at = (scale - first_scale) as usize;
+            // Negative where the run starts within a row; the sum is not.
+            let first = (row * across).wrapping_sub(first_word);
             for (col, out) in (col..).zip(run) {
-                let at = (row * across + col / per_word - first_word) as usize * 4;
-                let word = u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-                let code = word >> ((col % per_word) as u32 * self.bits) & mask;
-                let at = (row * self.groups + col / group - first_scale) as usize;
+                let at_word = (first.wrapping_add(col >> log)) as usize * 4;
+                let word = [bytes[at_word], bytes[at_word + 1], bytes[at_word + 2], bytes[at_word + 3]];
+                let code = u32::from_le_bytes(word) >> ((col & last) as u32 * self.bits) & mask;
                 *out = (code as f32 - zeros[at]) * scales[at];
             }
         }
@@ -88,7 +93,7 @@ impl Words {
         };
         let per_word = u64::from(32 / self.bits);
         let mask = (1u32 << self.bits) - 1;
-        for (row, group, run) in super::rows_of(first, self.groups, out) {
+        for (row, group, run) in rows_of(first, self.groups, out) {
             let bytes = room(scratch, run.len() * 4);
             pieces.bytes(zeros, (row / per_word * self.groups + group) * 4, bytes)?;
             let shift = (row % per_word) as u32 * self.bits;

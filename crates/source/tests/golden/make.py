@@ -125,7 +125,7 @@ def make_awq():
 # --- bitsandbytes ----------------------------------------------------------------------------------------------------
 
 
-def four_bit(case, kind, shape, block, nested):
+def four_bit(case, kind, shape, block, nested, stored_as="U8"):
     count = int(np.prod(shape))
     q = random.integers(0, 16, count)
     table = np.sort(random.uniform(-1, 1, 16)).astype(np.float32)
@@ -146,7 +146,8 @@ def four_bit(case, kind, shape, block, nested):
     value = table[q] * magnitudes[np.arange(count) // block]
     pairs = np.append(q, 0)[: count + count % 2].reshape(-1, 2)
     text = np.frombuffer(json.dumps(state).encode(), np.uint8)
-    tensors |= {"a.weight": ("U8", (pairs[:, 0] << 4 | pairs[:, 1])[:, None]), "a.weight.quant_map": ("F32", table),
+    codes = (pairs[:, 0] << 4 | pairs[:, 1]).astype(np.uint8).view(DTYPES[stored_as])
+    tensors |= {"a.weight": (stored_as, codes[:, None]), "a.weight.quant_map": ("F32", table),
                 f"a.weight.quant_state.bitsandbytes__{kind}": ("U8", text)}
     checkpoint(case, tensors, {"a.weight": (kind, value.reshape(shape), list(tensors))}, {"quant_method": "bitsandbytes"})
 
@@ -281,4 +282,5 @@ make_eight_bits()
 make_mxfp4()
 make_packed_integers()
 make_adapter()
+four_bit("nf4-in-halves", "nf4", (6, 32), 64, None, stored_as="F16")
 (HERE / "index.tsv").write_text("".join(index))
