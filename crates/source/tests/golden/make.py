@@ -82,12 +82,14 @@ def pack(codes, bits, axis):
 
 def gptq(case, bits, outputs, inputs, groups, order, config, less_one=True, stored_order=True):
     q = random.integers(0, 1 << bits, (inputs, outputs))
-    z = random.integers(1, 1 << bits, (groups, outputs))
+    z = random.integers(0, 1 << bits, (groups, outputs))
+    # The first version takes one from every place of a word at once; a zero borrows.
+    ones = np.uint32((2**32 - 1) // ((1 << bits) - 1) * less_one)
     s = scales(groups, outputs)
     value = (q - z[order]).astype(np.float32) * s.astype(np.float32)[order]
     tensors = {
         "model.layers.0.mlp.up_proj.qweight": ("I32", pack(q, bits, 0)),
-        "model.layers.0.mlp.up_proj.qzeros": ("I32", pack(z - less_one, bits, 1)),
+        "model.layers.0.mlp.up_proj.qzeros": ("I32", (pack(z, bits, 1).view(np.uint32) - ones).view(np.int32)),
         "model.layers.0.mlp.up_proj.scales": ("F16", s),
     }
     if stored_order:
