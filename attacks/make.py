@@ -2,7 +2,8 @@
 """Writes hostile files, one per refusal or hazard, and the table EXPECT.tsv of what a reader must say to each.
 
 Plain Python, no libraries: what a library would refuse to write is the point. Huge things are only claimed, never
-written. Expected outcomes: `error:` and a part of the message, or `hazard:` and a code.
+written. Expected outcomes: `error:` and a part of the message, or `hazard:` and a code; for packed weights `undecoded:` and a
+part of the reason, or `unreadable:` and a part of the message when numbers are asked for.
 """
 
 import pathlib
@@ -418,7 +419,90 @@ def make_json():
     attack("json/negative-id.tokenizer.json", b'{"model":{"vocab":{"a":-1}}}', "a negative token id", "error:non-negative")
 
 
-for make in [make_safetensors, make_gguf, make_pickles, make_tensors, make_zips, make_streams, make_shards, make_json]:
+# --- packed weights --------------------------------------------------------------------------------------------------
+
+SIZES = {"F32": 4, "I32": 4, "F16": 2, "I64": 8}
+
+
+def packed(name, pieces, sentence, expected):
+    """`pieces`: name -> (type, extents[, bytes]); bytes default to ones, which are small numbers in every type."""
+    header, data = [], b""
+    for piece, (dtype, shape, *content) in pieces.items():
+        size = SIZES.get(dtype, 1)
+        for extent in shape:
+            size *= extent
+        content = content[0] if content else b"\1" * size
+        assert len(content) == size, (name, piece)
+        header.append(entry(piece, dtype, list(shape), len(data), len(data) + size))
+        data += content
+    attack(f"packed/{name}.safetensors", st("{" + ",".join(header) + "}", data), sentence, expected)
+
+
+def words(*numbers):
+    return struct.pack(f"<{len(numbers)}i", *numbers)
+
+
+def make_packed():
+    gptq = {"a.qweight": ("I32", [4, 32]), "a.qzeros": ("I32", [2, 4]), "a.scales": ("F16", [2, 32]), "a.g_idx": ("I32", [32], words(*[0, 1] * 16))}
+    less = lambda pieces, name: {key: value for key, value in pieces.items() if key != name}
+    packed("gptq-no-scales", less(gptq, "a.scales"), "codes without scales", "undecoded:scales are missing")
+    packed("gptq-no-zeros", less(gptq, "a.qzeros"), "codes without zero points", "undecoded:zero points are missing")
+    packed("gptq-short-scales", gptq | {"a.scales": ("F16", [2, 24])}, "scales for fewer outputs than there are", "undecoded:width that is not read")
+    packed("gptq-short-zeros", gptq | {"a.qzeros": ("I32", [1, 4])}, "zero points for fewer groups than there are", "undecoded:do not fit")
+    packed("gptq-no-groups", gptq | {"a.scales": ("F16", [0, 32]), "a.qzeros": ("I32", [0, 4])}, "no group at all", "undecoded:do not fit")
+    packed("gptq-many-groups", gptq | {"a.scales": ("F16", [64, 32]), "a.qzeros": ("I32", [64, 4])}, "more groups than inputs", "undecoded:do not fit")
+    packed("gptq-short-index", gptq | {"a.g_idx": ("I32", [31])}, "a group index for fewer inputs than there are", "undecoded:width that is not read")
+    packed("gptq-group-99", gptq | {"a.g_idx": ("I32", [32], words(*[0] * 31, 99))}, "an input in a group that is not there",
+           "unreadable:input 31 is in group 99, there are 2")
+    packed("gptq-group-negative", gptq | {"a.g_idx": ("I32", [32], words(-1, *[0] * 31))}, "an input in a negative group", "unreadable:group -1")
+    packed("gptq-absurd", gptq | {"a.qweight": ("I32", [2**40, 0])}, "2^43 inputs and no output", "undecoded:do not fit")
+    packed("gptq-one-axis", gptq | {"a.qweight": ("I32", [128])}, "codes on one axis", "undecoded:do not fit")
+    packed("gptq-codes-are-floats", gptq | {"a.qweight": ("F32", [4, 32])}, "codes that are floats", "undecoded:not stored plainly")
+    packed("gptq-and-plain", gptq | {"a.weight": ("F32", [32, 32])}, "a packed and a plain tensor of one name", "undecoded:another tensor has its name")
+    packed("awq-eight-bits", {"a.qweight": ("I32", [32, 8]), "a.qzeros": ("I32", [2, 8]), "a.scales": ("F16", [2, 32])},
+           "AWQ in eight bits, whose order nobody defined", "undecoded:order of codes")
+    state = b'{"blocksize":64,"shape":[8,32]}'
+    key = "a.weight.quant_state.bitsandbytes__nf4"
+
+    def four(state, **pieces):
+        return {"a.weight": ("U8", [128, 1]), "a.weight.absmax": ("F32", [4]), "a.weight.quant_map": ("F32", [16]), key: ("U8", [len(state)], state)} | pieces
+
+    packed("nf4-no-magnitudes", less(four(state), "a.weight.absmax"), "codes without magnitudes", "undecoded:scales are missing")
+    packed("nf4-no-table", less(four(state), "a.weight.quant_map"), "codes without their table", "undecoded:table of values is missing")
+    packed("nf4-short-table", four(state, **{"a.weight.quant_map": ("F32", [15])}), "a table of fifteen values", "undecoded:do not fit")
+    packed("nf4-short-magnitudes", four(state, **{"a.weight.absmax": ("F32", [3])}), "magnitudes for fewer blocks than there are", "undecoded:do not fit")
+    packed("nf4-state-not-json", four(b"\x80\x04}q\x00."), "a state that is a pickle", "undecoded:not JSON")
+    packed("nf4-state-deep", four(b'{"shape":' + b"[" * 3000), "a state that nests 3000 deep", "undecoded:not JSON")
+    packed("nf4-state-long", four(b" " * 5000 + state), "a state of 5000 bytes", "undecoded:too long")
+    packed("nf4-state-empty", four(b""), "a state without bytes", "undecoded:not JSON")
+    packed("nf4-state-larger", four(b'{"blocksize":64,"shape":[8,64]}'), "a shape larger than the codes", "undecoded:do not fit")
+    packed("nf4-state-wraps", four(b'{"blocksize":64,"shape":[4294967296,4294967296,256]}'), "a shape whose product wraps", "undecoded:shape of no tensor")
+    packed("nf4-state-negative", four(b'{"blocksize":64,"shape":[-8,-32]}'), "a shape that is negative twice", "undecoded:shape of no tensor")
+    packed("nf4-state-fraction", four(b'{"blocksize":64,"shape":[8.5,32]}'), "a shape with a fraction", "undecoded:shape of no tensor")
+    packed("nf4-block-0", four(b'{"blocksize":0,"shape":[8,32]}'), "blocks of no element", "undecoded:block size")
+    packed("nf4-block-huge", four(b'{"blocksize":1e300,"shape":[8,32]}'), "blocks of 1e300 elements", "undecoded:block size")
+    nested = b'{"blocksize":64,"shape":[8,32],"nested_blocksize":256,"nested_offset":0.5}'
+    packed("nf4-no-outer-table", four(nested, **{"a.weight.absmax": ("U8", [4]), "a.weight.nested_absmax": ("F32", [1])}),
+           "quantised magnitudes without their table", "undecoded:table of values is missing")
+    packed("nf4-offset-text", four(nested.replace(b"0.5", b'"x"')), "an offset in words", "undecoded:offset that is no number")
+    packed("int8-short-scales", {"a.weight": ("I8", [8, 32]), "a.SCB": ("F32", [7])}, "scales for fewer rows than there are", "undecoded:do not fit")
+    packed("int8-turned", {"a.weight": ("I8", [8, 32]), "a.SCB": ("F32", [8]), "a.weight_format": ("U8", [], b"\2")},
+           "an order that only one processor knows", "undecoded:order of codes")
+    packed("fp8-odd-scales", {"a.weight": ("F8_E4M3", [8, 32]), "a.weight_scale_inv": ("F32", [3, 5])}, "rectangles that tile nothing", "undecoded:do not fit")
+    packed("fp8-no-scales", {"a.weight": ("F8_E4M3", [8, 32]), "a.weight_scale": ("F32", [0])}, "no scale at all", "undecoded:do not fit")
+    packed("fp8-integer-scales", {"a.weight": ("F8_E4M3", [8, 32]), "a.weight_scale": ("I32", [8, 1])}, "scales that are integers", "undecoded:not stored plainly")
+    packed("mxfp4-no-scales", {"a_blocks": ("U8", [8, 2, 16])}, "blocks without scales", "undecoded:scales are missing")
+    packed("mxfp4-short-scales", {"a_blocks": ("U8", [8, 2, 16]), "a_scales": ("U8", [8, 1])}, "scales for fewer blocks than there are", "undecoded:do not fit")
+    integers = lambda rows, cols: {"a.weight_packed": ("I32", [8, 4]), "a.weight_scale": ("F16", [8, 2]),
+                                   "a.weight_shape": ("I64", [2], struct.pack("<2q", rows, cols))}
+    packed("int4-shape-larger", integers(8, 320), "a shape larger than the codes", "undecoded:width that is not read")
+    packed("int4-shape-huge", integers(8, 2**62), "2^62 inputs", "undecoded:do not fit")
+    packed("int4-shape-negative", integers(8, -32), "a negative number of inputs", "undecoded:do not fit")
+    packed("int4-ragged-groups", integers(8, 31), "groups that do not divide the inputs", "undecoded:do not fit")
+    packed("int4-no-scales", less(integers(8, 32), "a.weight_scale"), "codes without scales", "undecoded:scales are missing")
+
+
+for make in [make_safetensors, make_gguf, make_pickles, make_tensors, make_zips, make_streams, make_shards, make_json, make_packed]:
     make()
 lines = ["file\twhat it does\texpected\n"] + ["\t".join(row) + "\n" for row in sorted(table)]
 (HERE / "EXPECT.tsv").write_text("".join(lines), encoding="utf-8")

@@ -4,7 +4,7 @@ set -eu
 cd "$(dirname "$0")"
 golden=../crates/formats/tests/golden
 attacks=../attacks
-for target in torch_zip pickle gguf safetensors shard_map config tokenizer decode sketch; do
+for target in torch_zip pickle gguf safetensors shard_map config tokenizer decode packed sketch; do
     mkdir -p "corpus/$target"
 done
 cp "$golden"/*.safetensors corpus/safetensors/
@@ -32,6 +32,10 @@ printf '{"a":{"b":[1,"x",null,true]},"auto_map":{"AutoModel":"m.M"}}' > corpus/c
 printf -- '---\nbase_model:\n- a/b\nlicense: mit\n---\n' > corpus/config/card
 printf '{"model":{"type":"BPE","vocab":{"a":0}},"added_tokens":[{"id":1,"content":"b"}]}' > corpus/tokenizer/bpe
 printf '{"model":{"type":"Unigram","vocab":[["a",0.5]]}}' > corpus/tokenizer/unigram
+# One inventory of each packed scheme: its number, then what its extents and contents are drawn from.
+for scheme in 0 1 2 3 4 5 6 7; do
+    { printf "\\$(printf %o $((80 + scheme)))"; head -c 400 ../attacks/make.py; } > "corpus/packed/$scheme"
+done
 # A sketch without its checksum, which the target appends.
 if stemmata=$(command -v stemmata || ls ../target/release/stemmata 2> /dev/null); then
     "$stemmata" sketch ../fixtures/models/gpt2-tiny -o - -q | head -c -8 > corpus/sketch/gpt2-tiny

@@ -252,6 +252,27 @@ fn gpt_oss_interleaves_and_transposes() {
 }
 
 #[test]
+fn gpt_oss_in_four_bits_is_stored_the_other_way_round() {
+    let inventory =
+        Inventory::new(&[("num_attention_heads", 64), ("num_key_value_heads", 8), ("head_dim", 64)])
+            .many(&[("model.embed_tokens.weight", &[201088, 2880]), ("model.norm.weight", &[2880])])
+            .layers(&[
+                ("model.layers.{L}.self_attn.q_proj.weight", &[4096, 2880]),
+                ("model.layers.{L}.self_attn.k_proj.weight", &[512, 2880]),
+                ("model.layers.{L}.self_attn.v_proj.weight", &[512, 2880]),
+                ("model.layers.{L}.self_attn.o_proj.weight", &[2880, 4096]),
+                ("model.layers.{L}.self_attn.sinks", &[64]),
+                ("model.layers.{L}.mlp.router.weight", &[32, 2880]),
+                ("model.layers.{L}.mlp.experts.gate_up_proj_blocks", &[32, 5760, 2880]),
+                ("model.layers.{L}.mlp.experts.down_proj_blocks", &[32, 2880, 2880]),
+            ]);
+    let anatomy = check("gpt-oss", with_norms(inventory, 2880));
+    let expert = 2880 * 5760;
+    assert_eq!(view(&anatomy, 0, Some(3), Role::Up), (2880, 2880, 3 * expert + 2880, 5760, 1));
+    assert_eq!(view(&anatomy, 1, Some(1), Role::Down), (2880, 2880, 2880 * 2880, 2880, 1));
+}
+
+#[test]
 fn deepseek_v3_with_its_extra_layer() {
     let inventory =
         Inventory::new(&[("num_attention_heads", 128), ("v_head_dim", 128), ("num_hidden_layers", 61)])

@@ -6,7 +6,7 @@ use crate::{measuring, searching, sketching, structure, studying};
 use stemmata_alignment::{Measurement, measure_sketches, plan, search_plan};
 use stemmata_architecture::{ChannelAxis, Component, Term};
 use stemmata_evidence::{
-    Evidence, Judgement, Kind, NotTested, Scope, StorageFacts, TestKind, asks_for_map, judge,
+    Evidence, Judgement, Kind, NotTested, Scope, StorageFacts, TestKind, asks_for_map, judge, rounding,
 };
 use stemmata_fingerprint::{Sketch, comparable};
 use stemmata_model::{DType, Encoding, Level, Weights};
@@ -122,20 +122,23 @@ fn admit_unmapped(side: &str, whole: &Whole, judgement: &mut Judgement) {
 
 /// How the matrices that correspond are stored.
 fn storage_facts(c: &Whole, r: &Whole) -> StorageFacts {
-    let bits = |whole: &Whole| {
+    // (bits, rounding error), the mean over elements and the root of the mean square.
+    let grid = |whole: &Whole| {
         let matrices = whole
             .anatomy
             .parts
             .iter()
             .filter(|p| p.term == Term::Weight && p.view.rows > 1 && p.layer.is_some());
-        let (mut bits, mut elements) = (0.0, 0.0);
+        let (mut bits, mut squares, mut elements) = (0.0, 0.0, 0.0);
         for part in matrices {
-            let n = part.view.elements() as f64;
-            bits += n * whole.encoding(part).bits_per_element();
+            let (n, encoding) = (part.view.elements() as f64, whole.encoding(part));
+            bits += n * encoding.bits_per_element();
+            squares += n * rounding(encoding).powi(2);
             elements += n;
         }
-        if elements > 0.0 { bits / elements } else { 0.0 }
+        if elements > 0.0 { (bits / elements, (squares / elements).sqrt()) } else { (0.0, 0.0) }
     };
+    let ((candidate_bits, candidate_rounding), (reference_bits, reference_rounding)) = (grid(c), grid(r));
     let significand = |name: &str| match name {
         n if n == Encoding::Plain(DType::F64).to_string() => Some(53),
         n if n == Encoding::Plain(DType::F32).to_string() => Some(24),
@@ -149,8 +152,10 @@ fn storage_facts(c: &Whole, r: &Whole) -> StorageFacts {
         reference_parameters: r.numbers(),
         candidate_encoding: c.facts.encoding.clone(),
         reference_encoding: r.facts.encoding.clone(),
-        candidate_bits: bits(c),
-        reference_bits: bits(r),
+        candidate_bits,
+        reference_bits,
+        candidate_rounding,
+        reference_rounding,
         significand_bits: a.zip(b).map(|(a, b)| a.min(b)),
     }
 }

@@ -211,7 +211,7 @@ fn add_by_name(c: &Whole, r: &Whole, plan: &mut Plan) -> Vec<DifferenceRow> {
 }
 
 fn readable(tensor: &Tensor) -> bool {
-    tensor.encoding.granule().is_some() && tensor.elements() > 0
+    tensor.encoding.is_decodable() && tensor.elements() > 0
 }
 
 fn raw_view(tensor: usize, t: &Tensor) -> View {

@@ -50,7 +50,7 @@ const EXPLANATIONS: &[(&str, &str)] = &[
     ("unmapped-tensors", "These tensors have no role that this build knows. They were not compared."),
     (
         "undecodable-tensors",
-        "These tensors are stored in a quantisation that this build does not decode yet. They were not compared.",
+        "These tensors are stored in a quantisation that this build does not decode, or their pieces are missing or do not fit together. They were not compared.",
     ),
     (
         "undeclared-base",

@@ -1,7 +1,7 @@
 //! What a user put into a model slot: a checkpoint or a saved sketch.
 
 use crate::{AuditError, Event, Finding, Settings, Watch};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use stemmata_architecture::{Anatomy, Part, Term, dissect};
 use stemmata_fingerprint::{MAGIC, Sketch, decode};
 use stemmata_model::{Encoding, Hazard, Level, ModelRef, printable};
@@ -97,12 +97,21 @@ impl Whole {
             let message = "tensor roles were inferred from shapes, order and repetition".to_owned();
             add("roles-inferred", Level::Note, String::new(), message);
         }
-        let opaque: Vec<usize> = self.packed().collect();
+        // By why they cannot be decoded, where that is known.
+        let mut opaque: BTreeMap<Option<&str>, Vec<usize>> = BTreeMap::new();
+        let reasons = &self.opened.undecoded;
+        let packed = self.packed().filter(|index| !reasons.contains_key(index)).map(|index| (None, index));
+        for (reason, index) in packed.chain(reasons.iter().map(|(index, reason)| (Some(*reason), *index))) {
+            opaque.entry(reason).or_default().push(index);
+        }
+        let is_opaque: BTreeSet<usize> = opaque.values().flatten().copied().collect();
         let unknown: Vec<usize> =
-            self.anatomy.unmapped.iter().copied().filter(|i| !opaque.contains(i)).collect();
-        for (code, list) in [("unmapped-tensors", unknown), ("undecodable-tensors", opaque)] {
+            self.anatomy.unmapped.iter().copied().filter(|i| !is_opaque.contains(i)).collect();
+        let lists = opaque.into_iter().map(|(reason, list)| ("undecodable-tensors", reason, list));
+        for (code, reason, list) in std::iter::once(("unmapped-tensors", None, unknown)).chain(lists) {
             if let Some(first) = list.first() {
-                let message = format!("{} tensors were not compared", list.len());
+                let why = reason.map_or_else(String::new, |reason| format!(": {reason}"));
+                let message = format!("{} tensors were not compared{why}", list.len());
                 add(code, Level::Warning, printable(&tensors[*first].name), message);
             }
         }

@@ -70,6 +70,9 @@ pub fn inspect(text: &str, settings: &Settings<'_>, watch: Watch<'_>) -> Result<
     for &index in &whole.anatomy.unmapped {
         purposes[index] = "not mapped".to_owned();
     }
+    for &index in whole.opened.undecoded.keys() {
+        purposes[index] = "not decoded".to_owned();
+    }
     let tensors = checkpoint.tensors.iter().zip(purposes).map(|(t, purpose)| TensorRow {
         name: printable(&t.name),
         shape: t.shape.clone(),

@@ -102,7 +102,7 @@ pub(crate) enum Verb {
     /// Say whether CANDIDATE depends on REFERENCE, where, how and how sure.
     #[command(after_long_help = COMPARE_EXAMPLES)]
     Compare {
-        /// The model in question: a directory, a weight file or a sketch.
+        /// The model in question: a directory, a weight file, a sketch, or BASE+ADAPTER.
         candidate: String,
         /// The model it may come from.
         reference: String,

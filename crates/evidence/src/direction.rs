@@ -3,6 +3,7 @@
 use crate::change::{Change, Noise, is_gaussian};
 use crate::{Direction, Evidence, Scope, TestKind};
 use stemmata_alignment::PairMeasurement;
+use stemmata_model::Encoding;
 use stemmata_stats::{PKind, PValue, normal_log10_two_sided};
 
 /// How the compared matrices are stored, as far as it matters here.
@@ -16,6 +17,10 @@ pub struct StorageFacts {
     pub candidate_bits: f64,
     /// Bits per element of the reference's matrices.
     pub reference_bits: f64,
+    /// Largest relative error that rounding to the candidate's encodings leaves, see [`rounding`].
+    pub candidate_rounding: f64,
+    /// The same of the reference.
+    pub reference_rounding: f64,
     /// Numbers that the candidate stores, those that no tensor with a role holds included; 0 if not known.
     pub candidate_parameters: u64,
     /// The same of the reference.
@@ -36,10 +41,18 @@ pub(crate) struct Reading {
 const ORDER_NULL: &str = "independent noise was added to the candidate's weights and gave the reference's";
 const REVERSE_NULL: &str = "independent noise was added to the reference's weights and gave the candidate's";
 
-/// Largest relative error that rounding to a grid of so many bits per element leaves on bell-shaped weights, with a
-/// margin of about one half: measured on Gaussian rows with the published rounding rules.
-fn grid_error(bits: f64) -> f64 {
-    match bits {
+/// Largest relative error that rounding to an encoding leaves on bell-shaped weights, with a margin of about one half:
+/// measured on Gaussian rows with the published rounding rules.
+pub fn rounding(encoding: Encoding) -> f64 {
+    // Floats of eight bits spend most of them on range: what is left of the value is three or four bits.
+    let name = encoding.to_string();
+    if name.starts_with("f8_e4m3") {
+        return 0.04;
+    }
+    if name.starts_with("f8_e5m2") {
+        return 0.08;
+    }
+    match encoding.bits_per_element() {
         b if b >= 15.0 => 0.003,
         b if b >= 8.0 => 0.01,
         b if b >= 6.0 => 0.04,
@@ -62,8 +75,9 @@ pub(crate) fn read(
         return Reading { relation: Some("copy"), cue: Some("every value is equal".to_owned()), ..nothing };
     }
     let (c, r) = (storage.candidate_bits, storage.reference_bits);
-    let coarser = c.min(r);
-    if (c - r).abs() > 1.0 && change.relative <= grid_error(coarser) {
+    let (coarser, rounding) =
+        if c < r { (c, storage.candidate_rounding) } else { (r, storage.reference_rounding) };
+    if (c - r).abs() > 1.0 && change.relative <= rounding {
         let (coarse, fine, encoding) = if c < r {
             ("candidate", "reference", &storage.candidate_encoding)
         } else {

@@ -59,6 +59,8 @@ fn judged(pairs: Vec<PairMeasurement>, groups: Vec<ChannelGroup>) -> Judgement {
         reference_parameters: 0,
         candidate_bits: 16.0,
         reference_bits: 16.0,
+        candidate_rounding: 0.003,
+        reference_rounding: 0.003,
         significand_bits: None,
     };
     judge(&measurement, &storage, &DecisionRule::default())

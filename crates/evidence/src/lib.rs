@@ -15,7 +15,7 @@ mod tests_of_dependence;
 mod verdict;
 
 pub use change::{Change, Noise};
-pub use direction::StorageFacts;
+pub use direction::{StorageFacts, rounding};
 pub use judge::judge;
 pub use relation::refine;
 pub use search::{Basis, search_found, wants_search};

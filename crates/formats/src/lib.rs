@@ -5,6 +5,7 @@
 //! Must not know: paths, networks, architectures, statistics.
 #![forbid(unsafe_code)]
 
+mod adapter;
 mod card;
 mod config;
 mod decode;
@@ -15,6 +16,7 @@ pub mod gguf;
 mod hazards;
 mod json;
 mod limits;
+pub mod packed;
 mod port;
 pub mod safetensors;
 mod shard_map;
@@ -22,6 +24,7 @@ mod source;
 mod tokenizer;
 pub mod torch;
 
+pub use adapter::{AdapterConfig, AdapterError, Change};
 pub use card::parse_card;
 pub use config::parse_config;
 pub use decode::decode;

@@ -2,11 +2,12 @@
 
 mod common;
 
-use common::{attacks_dir, golden};
+use common::{InFile, attacks_dir, golden};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use stemmata_formats::packed::{Inventory, Scratch, inventory};
 use stemmata_formats::{FormatError, Limits, decode, parse, parse_config, parse_shard_map, parse_tokenizer};
-use stemmata_model::Hazard;
+use stemmata_model::{Config, Hazard, Tensor};
 
 /// Counts the bytes that are allocated, and the most there ever were.
 struct Counting;
@@ -35,22 +36,52 @@ static ALLOCATOR: Counting = Counting;
 /// What a parser may hold beyond the file; several tests run at once and share it.
 const ALLOWANCE: usize = 64 << 20;
 
-fn open(path: &str, bytes: &[u8]) -> Result<Vec<Hazard>, FormatError> {
+/// What was said of a file that was read.
+#[derive(Debug, Default)]
+struct Read {
+    hazards: Vec<Hazard>,
+    /// Why packed tensors were not put together.
+    undecoded: Vec<&'static str>,
+    /// What was said when their numbers were asked for.
+    unreadable: Vec<String>,
+}
+
+impl From<Vec<Hazard>> for Read {
+    fn from(hazards: Vec<Hazard>) -> Read {
+        Read { hazards, ..Read::default() }
+    }
+}
+
+/// Puts packed tensors together and asks for some numbers of each.
+fn read_packed(tensors: Vec<Tensor>, bytes: &[u8]) -> (Vec<&'static str>, Vec<String>) {
+    let pieces = InFile(bytes);
+    let Inventory { entries, undecoded } = inventory(tensors, &Config::default(), &pieces);
+    let mut unreadable = Vec::new();
+    for entry in entries.iter().filter(|entry| !entry.is_stored()) {
+        let mut out = vec![0.0; entry.tensor.elements().min(100) as usize];
+        let outcome = entry.read(&pieces, &mut Scratch::default(), 0, &mut out);
+        unreadable.extend(outcome.err().map(|error| error.to_string()));
+    }
+    (undecoded.into_values().collect(), unreadable)
+}
+
+fn open(path: &str, bytes: &[u8]) -> Result<Read, FormatError> {
     let limits = Limits::default();
     let name = path.rsplit('/').next().unwrap();
     if path.starts_with("shards/") {
-        parse_shard_map(bytes, name, ".safetensors", &limits).map(|(_, hazards)| hazards)
+        parse_shard_map(bytes, name, ".safetensors", &limits).map(|(_, hazards)| hazards.into())
     } else if path.ends_with(".config.json") {
-        parse_config(bytes, name).map(|(_, hazards)| hazards)
+        parse_config(bytes, name).map(|(_, hazards)| hazards.into())
     } else if path.ends_with(".tokenizer.json") {
-        parse_tokenizer(bytes, name).map(|_| Vec::new())
+        parse_tokenizer(bytes, name).map(|_| Read::default())
     } else {
         parse(&bytes, name, 0, &limits).map(|parsed| {
             for tensor in &parsed.tensors {
                 let storage = &tensor.storage;
                 assert!(storage.offset + storage.len <= bytes.len() as u64, "{path}: {}", tensor.name);
             }
-            parsed.hazards
+            let (undecoded, unreadable) = read_packed(parsed.tensors, bytes);
+            Read { hazards: parsed.hazards, undecoded, unreadable }
         })
     }
 }
@@ -70,12 +101,14 @@ fn every_attack_has_its_outcome() {
         assert!(peak < ALLOWANCE, "{path}: held {peak} bytes");
         let as_expected = match (&outcome, expected.split_once(':').unwrap()) {
             (Err(error), ("error", part)) => error.to_string().contains(part),
-            (Ok(hazards), ("hazard", code)) => hazards.iter().any(|hazard| hazard.code == code),
+            (Ok(read), ("hazard", code)) => read.hazards.iter().any(|hazard| hazard.code == code),
+            (Ok(read), ("undecoded", part)) => read.undecoded.iter().any(|reason| reason.contains(part)),
+            (Ok(read), ("unreadable", part)) => read.unreadable.iter().any(|text| text.contains(part)),
             _ => false,
         };
         let messages = match &outcome {
-            Ok(hazards) => {
-                hazards.iter().map(|hazard| format!("{} {}", hazard.subject, hazard.message)).collect()
+            Ok(read) => {
+                read.hazards.iter().map(|hazard| format!("{} {}", hazard.subject, hazard.message)).collect()
             }
             Err(error) => error.to_string(),
         };

@@ -141,6 +141,15 @@ impl Block {
     }
 }
 
+/// A quantisation whose codes, scales and offsets lie in several stored tensors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Packing {
+    /// The scheme with the width of its codes, for instance `gptq-4`.
+    pub scheme: &'static str,
+    /// Thousandths of a bit for one element, everything that its value is made from counted.
+    pub millibits: u32,
+}
+
 /// How a tensor's numbers are laid out in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
@@ -149,6 +158,8 @@ pub enum Encoding {
     Plain(DType),
     /// Blocks of quantised elements with their scales.
     Quantized(Block),
+    /// Computed from several stored tensors, which the inventory does not list by themselves.
+    Packed(Packing),
     /// Stored in a way this build knows of but does not decode; the text is the container's own name for it.
     Opaque(&'static str),
 }
@@ -159,7 +170,7 @@ impl Encoding {
         match self {
             Encoding::Plain(dtype) if dtype.bits() % 8 == 0 => Some((1, dtype.bits() / 8)),
             Encoding::Plain(DType::F4) => Some((2, 1)),
-            Encoding::Plain(_) | Encoding::Opaque(_) => None,
+            Encoding::Plain(_) | Encoding::Packed(_) | Encoding::Opaque(_) => None,
             Encoding::Quantized(block) => Some(block.layout()),
         }
     }
@@ -173,20 +184,26 @@ impl Encoding {
         (elements / u64::from(per)).checked_mul(u64::from(bytes))
     }
 
+    /// Whether this build turns what is stored into numbers.
+    pub fn is_decodable(self) -> bool {
+        self.granule().is_some() || matches!(self, Encoding::Packed(_))
+    }
+
     /// Whether the decoded values are real numbers that may be weights.
     pub fn is_float(self) -> bool {
         match self {
             Encoding::Plain(dtype) => dtype.is_float(),
-            Encoding::Quantized(_) => true,
+            Encoding::Quantized(_) | Encoding::Packed(_) => true,
             Encoding::Opaque(_) => false,
         }
     }
 
     /// Bits that one value needs on its grid, counting scales: the storage precision in the sense of METHODS S6.
     pub fn bits_per_element(self) -> f64 {
-        match self.granule() {
-            Some((elements, bytes)) => f64::from(bytes) * 8.0 / f64::from(elements),
-            None => f64::NAN,
+        match (self, self.granule()) {
+            (Encoding::Packed(packing), _) => f64::from(packing.millibits) / 1000.0,
+            (_, Some((elements, bytes))) => f64::from(bytes) * 8.0 / f64::from(elements),
+            (_, None) => f64::NAN,
         }
     }
 }
@@ -196,6 +213,7 @@ impl fmt::Display for Encoding {
         f.write_str(match self {
             Encoding::Plain(dtype) => dtype.name(),
             Encoding::Quantized(block) => block.name(),
+            Encoding::Packed(packing) => packing.scheme,
             Encoding::Opaque(name) => name,
         })
     }

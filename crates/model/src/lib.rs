@@ -16,7 +16,7 @@ mod weights;
 
 pub use checkpoint::{Checkpoint, Container, Declared, FileEntry, Tokenizer};
 pub use config::{Config, Value};
-pub use encoding::{Block, DType, Encoding};
+pub use encoding::{Block, DType, Encoding, Packing};
 pub use hazard::{Hazard, Level};
 pub use reference::{ModelRef, ReferenceError};
 pub use tensor::{Shape, Storage, Tensor};

@@ -21,13 +21,14 @@ pub struct Storage {
 /// One stored array.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tensor {
-    /// The name in the container, exactly as stored. Attacker-controlled: print through [`crate::printable`].
+    /// The name in the container, exactly as stored; of packed weights the name that they had before they were packed.
+    /// Attacker-controlled: print through [`crate::printable`].
     pub name: String,
     /// Extents, outermost first.
     pub shape: Shape,
     /// How the numbers are stored.
     pub encoding: Encoding,
-    /// Where they are stored.
+    /// Where they are stored; of packed weights, where the codes are.
     pub storage: Storage,
 }
 

@@ -35,6 +35,16 @@ pub enum ReadError {
         /// The encoding's name.
         encoding: String,
     },
+    /// The stored numbers contradict each other, for instance a group index without a group.
+    #[error("cannot decode tensor `{tensor}` in `{file}`: {reason}")]
+    Contradiction {
+        /// File, relative to the checkpoint.
+        file: String,
+        /// Tensor, printable.
+        tensor: String,
+        /// What contradicts what.
+        reason: String,
+    },
     /// Elements outside the tensor were asked for: a mistake of ours, not of the file.
     #[error("elements {start}..{end} lie outside tensor `{tensor}`")]
     OutOfRange {

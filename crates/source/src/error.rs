@@ -1,6 +1,6 @@
 //! Why a model cannot be opened.
 
-use stemmata_formats::FormatError;
+use stemmata_formats::{AdapterError, FormatError};
 
 /// How names of files end that belong to a model and are none.
 const BESIDE_WEIGHTS: &[&str] = &[".json", ".md", ".txt", ".py", ".yaml", ".jinja", "tokenizer.model"];
@@ -84,6 +84,23 @@ pub enum SourceError {
     /// The caller asked to stop.
     #[error("interrupted")]
     Interrupted,
+    /// After a `+` stands something other than an adapter.
+    #[error("`{path}` is no adapter: `{file}` is missing")]
+    NotAnAdapter {
+        /// Printable.
+        path: String,
+        /// What an adapter has.
+        file: String,
+    },
+    /// An adapter changes a tensor of its base that is not read as numbers.
+    #[error("cannot add an adapter to tensor `{tensor}`: it is not stored as numbers that this build reads")]
+    NotMergeable {
+        /// Printable.
+        tensor: String,
+    },
+    /// The adapter does not belong to the base, or asks for what is not read.
+    #[error(transparent)]
+    Adapter(#[from] AdapterError),
     /// The file is not what a reader can read.
     #[error(transparent)]
     Format(#[from] FormatError),
@@ -109,6 +126,9 @@ impl SourceError {
             }
             SourceError::Escapes { .. } => Some(
                 "links may lead into the `blobs` folder of the same hub cache entry only; copy the file if you trust it",
+            ),
+            SourceError::NotAnAdapter { .. } => Some(
+                "write `BASE+ADAPTER`, both directories; a path that exists is taken as it is, `+` or not",
             ),
             SourceError::Unsupported { .. } => {
                 Some("download it with another tool and give the local directory")

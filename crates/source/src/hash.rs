@@ -34,14 +34,14 @@ pub fn digest_files(
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         n => n,
     };
-    let threads = asked.min(MOST_THREADS).min(weights.files.len());
+    let threads = asked.min(MOST_THREADS).min(weights.store.files.len());
     let next = AtomicUsize::new(0);
-    let slots: Vec<_> = weights.files.iter().map(|_| OnceLock::new()).collect();
+    let slots: Vec<_> = weights.store.files.iter().map(|_| OnceLock::new()).collect();
     let work = || {
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some(slot) = slots.get(index) else { break };
-            let _ = slot.set(digest(&weights.files[index], &weights.names[index], stop));
+            let _ = slot.set(digest(&weights.store.files[index], &weights.store.names[index], stop));
         }
     };
     std::thread::scope(|scope| {

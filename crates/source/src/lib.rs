@@ -8,9 +8,11 @@ mod directory;
 mod error;
 mod file;
 mod hash;
+mod merge;
 mod open;
 mod shards;
 mod side;
+mod store;
 mod weights;
 
 pub use error::SourceError;

@@ -1,13 +1,17 @@
 //! Opens a model: finds its files, reads their inventories, checks them against each other.
 
 use crate::directory::{Directory, Layout};
+use crate::store::Store;
 use crate::weights::CheckpointWeights;
-use crate::{Backend, FileBytes, FileId, SourceError, shards};
+use crate::{Backend, FileBytes, FileId, SourceError, merge, shards};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use stemmata_formats::packed::{Inventory, inventory};
 use stemmata_formats::{Detected, Limits, Parsed, ReadAt, detect, parse, parse_shard_map};
-use stemmata_model::{Checkpoint, Config, Container, FileEntry, Hazard, Level, ModelRef, Tensor, printable};
+use stemmata_model::{
+    Checkpoint, Config, Container, FileEntry, Hazard, Level, ModelRef, Tensor, Weights, printable,
+};
 
 /// How to open.
 #[derive(Clone, Debug, Default)]
@@ -28,7 +32,9 @@ pub struct Opened {
     pub weights: CheckpointWeights,
     /// Dangerous or odd things seen on the way, sorted.
     pub hazards: Vec<Hazard>,
-    read: Vec<FileId>,
+    /// Tensors (by index) that look like packed weights and cannot be decoded, and why.
+    pub undecoded: BTreeMap<usize, &'static str>,
+    pub(crate) read: Vec<FileId>,
 }
 
 impl Opened {
@@ -44,16 +50,25 @@ pub fn open(reference: &ModelRef, options: &OpenOptions<'_>) -> Result<Opened, S
         |reason| Err(SourceError::Unsupported { reference: printable(&reference.to_string()), reason });
     match reference {
         ModelRef::Path(path) => {
-            let metadata = std::fs::metadata(path).map_err(|source| SourceError::Open {
-                path: printable(&path.display().to_string()),
-                reason: crate::file::plain(&source),
-                source,
-            })?;
-            if metadata.is_dir() { open_directory(path, options) } else { open_file(path, options) }
+            let merged = if path.exists() { None } else { merge::split(path) };
+            match merged {
+                Some((base, adapter)) => merge::open_merged(&base, &adapter, options),
+                None => Ok(assemble(path, options)?.finish()),
+            }
         }
         ModelRef::Hub { .. } => unsupported("this build reads local files only"),
         _ => unsupported("this build reads local files only"),
     }
+}
+
+/// Reads the inventories of the files that `path` stands for.
+pub(crate) fn assemble<'a>(path: &Path, options: &'a OpenOptions<'a>) -> Result<Assembly<'a>, SourceError> {
+    let metadata = std::fs::metadata(path).map_err(|source| SourceError::Open {
+        path: printable(&path.display().to_string()),
+        reason: crate::file::plain(&source),
+        source,
+    })?;
+    if metadata.is_dir() { open_directory(path, options) } else { open_file(path, options) }
 }
 
 /// The first `len` bytes of a regular file (fewer if it is shorter). For telling a saved sketch from weights.
@@ -69,7 +84,7 @@ pub fn read_whole(path: &Path, limit: u64) -> Result<Vec<u8>, SourceError> {
 const SHARD_MAP_BYTES: u64 = 64 << 20;
 const SHARDS: u64 = 10_000;
 
-fn open_file(path: &Path, options: &OpenOptions<'_>) -> Result<Opened, SourceError> {
+fn open_file<'a>(path: &Path, options: &'a OpenOptions<'a>) -> Result<Assembly<'a>, SourceError> {
     let name = path.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
     let mut assembly = Assembly::new(options);
     assembly.add(path.to_owned(), name)?;
@@ -81,10 +96,10 @@ fn open_file(path: &Path, options: &OpenOptions<'_>) -> Result<Opened, SourceErr
         assembly.side_files(&directory);
     }
     assembly.hazards.extend(shards::missing(&assembly.names));
-    Ok(assembly.finish())
+    Ok(assembly)
 }
 
-fn open_directory(path: &Path, options: &OpenOptions<'_>) -> Result<Opened, SourceError> {
+fn open_directory<'a>(path: &Path, options: &'a OpenOptions<'a>) -> Result<Assembly<'a>, SourceError> {
     let directory = Directory::open(path)?;
     let mut assembly = Assembly::new(options);
     let mut mapped = None;
@@ -130,7 +145,7 @@ fn open_directory(path: &Path, options: &OpenOptions<'_>) -> Result<Opened, Sour
     assembly.hazards.extend(shards::missing(&names));
     assembly.side_files(&directory);
     assembly.hazards.extend(directory.hazards());
-    Ok(assembly.finish())
+    Ok(assembly)
 }
 
 /// A checkpoint being put together from files.
@@ -150,7 +165,7 @@ pub(crate) struct Assembly<'a> {
 }
 
 impl<'a> Assembly<'a> {
-    fn new(options: &'a OpenOptions<'a>) -> Assembly<'a> {
+    pub(crate) fn new(options: &'a OpenOptions<'a>) -> Assembly<'a> {
         Assembly {
             options,
             container: None,
@@ -166,7 +181,7 @@ impl<'a> Assembly<'a> {
         }
     }
 
-    fn add(&mut self, path: PathBuf, name: String) -> Result<(), SourceError> {
+    pub(crate) fn add(&mut self, path: PathBuf, name: String) -> Result<(), SourceError> {
         if self.options.stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
             return Err(SourceError::Interrupted);
         }
@@ -253,25 +268,42 @@ impl<'a> Assembly<'a> {
         }
     }
 
-    fn finish(mut self) -> Opened {
-        self.hazards.sort();
-        self.hazards.dedup();
-        let tensors: Vec<Tensor> = self.tensors.into_values().collect();
-        let files = self
-            .names
-            .iter()
-            .zip(&self.files)
-            .map(|(name, f)| FileEntry { name: name.clone(), len: f.len() });
-        let checkpoint = Checkpoint {
-            container: self.container.expect("at least one file was parsed"),
-            files: files.collect(),
-            tensors: tensors.clone(),
-            config: self.config,
-            declared: self.declared,
-            tokenizer: self.tokenizer,
-        };
+    /// What was read, as it is stored.
+    pub(crate) fn into_parts(self) -> Parts {
         let names = self.names.iter().map(|name| printable(name)).collect();
-        let weights = CheckpointWeights { tensors, files: self.files, names, read: Default::default() };
-        Opened { checkpoint, weights, hazards: self.hazards, read: self.read }
+        let files = self.names.iter().zip(&self.files);
+        let files = files.map(|(name, f)| FileEntry { name: name.clone(), len: f.len() }).collect();
+        Parts {
+            files,
+            tensors: self.tensors.into_values().collect(),
+            store: Store { files: self.files, names, read: Default::default() },
+            hazards: self.hazards,
+            read: self.read,
+        }
     }
+
+    /// Puts packed tensors together.
+    pub(crate) fn finish(mut self) -> Opened {
+        let container = self.container.expect("at least one file was parsed");
+        let (config, declared) = (std::mem::take(&mut self.config), std::mem::take(&mut self.declared));
+        let tokenizer = self.tokenizer.take();
+        let Parts { files, tensors, store, mut hazards, read } = self.into_parts();
+        hazards.sort();
+        hazards.dedup();
+        let Inventory { entries, undecoded } = inventory(tensors, &config, &store);
+        let weights = CheckpointWeights::new(entries, store);
+        let tensors = weights.tensors().to_vec();
+        let checkpoint = Checkpoint { container, files, tensors, config, declared, tokenizer };
+        Opened { checkpoint, weights, hazards, undecoded, read }
+    }
+}
+
+/// The files of a checkpoint and what lies in them.
+pub(crate) struct Parts {
+    pub(crate) files: Vec<FileEntry>,
+    /// In name order.
+    pub(crate) tensors: Vec<Tensor>,
+    pub(crate) store: Store,
+    pub(crate) hazards: Vec<Hazard>,
+    pub(crate) read: Vec<FileId>,
 }

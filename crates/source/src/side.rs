@@ -20,6 +20,9 @@ struct Side {
 
 const CONFIG: Side =
     Side { name: "config.json", limit: 16 << 20, code: "config-unreadable", level: Level::Warning };
+/// Where GPTQ's first tools put what is now in the configuration.
+const QUANTIZE: Side =
+    Side { name: "quantize_config.json", limit: 1 << 20, code: "config-unreadable", level: Level::Warning };
 const TOKENIZER: Side =
     Side { name: "tokenizer.json", limit: 64 << 20, code: "tokenizer-unreadable", level: Level::Note };
 const CARD: Side = Side { name: "README.md", limit: 4 << 20, code: "card-unreadable", level: Level::Warning };
@@ -36,6 +39,19 @@ impl Assembly<'_> {
                     }
                 }
                 Err(error) => self.unreadable(&CONFIG, error),
+            }
+        }
+        if !self.config.entries.keys().any(|key| key.starts_with("quantization_config."))
+            && let Some(bytes) = self.side_bytes(directory, &QUANTIZE)
+        {
+            match parse_config(&bytes, QUANTIZE.name) {
+                Ok((config, hazards)) => {
+                    self.hazards.extend(hazards);
+                    let entries = config.entries.into_iter();
+                    let entries = entries.map(|(key, value)| (format!("quantization_config.{key}"), value));
+                    self.config.entries.extend(entries);
+                }
+                Err(error) => self.unreadable(&QUANTIZE, error),
             }
         }
         if self.tokenizer.is_none()

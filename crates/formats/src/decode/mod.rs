@@ -6,6 +6,7 @@ mod floats;
 mod k_blocks;
 mod small;
 
+pub(crate) use small::E2M1;
 use stemmata_model::{Block, DType, Encoding};
 
 /// Decodes whole granules into `out`. False, with `out` unspecified, if the encoding is not decodable or if `bytes`

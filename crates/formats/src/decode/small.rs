@@ -58,7 +58,7 @@ pub(super) static E5M2: [f32; 256] = eight_bits(2, 15, Special::Ieee);
 pub(super) static E4M3_FNUZ: [f32; 256] = eight_bits(3, 8, Special::Unsigned);
 pub(super) static E5M2_FNUZ: [f32; 256] = eight_bits(2, 16, Special::Unsigned);
 pub(super) static E8M0: [f32; 256] = powers_of_two();
-pub(super) static E2M1: [f32; 16] =
+pub(crate) static E2M1: [f32; 16] =
     [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, -0.0, -0.5, -1.0, -1.5, -2.0, -3.0, -4.0, -6.0];
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 
 use std::path::{Path, PathBuf};
 use stemmata_formats::decode;
-use stemmata_model::Tensor;
+use stemmata_formats::packed::Pieces;
+use stemmata_model::{ReadError, Tensor};
 
 pub(crate) fn golden_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
@@ -47,4 +48,28 @@ pub(crate) fn values(tensor: &Tensor, file: &[u8]) -> Vec<f32> {
         out.push(stored[at as usize]);
     }
     out
+}
+
+/// The pieces of packed weights in a file at hand.
+pub(crate) struct InFile<'a>(pub(crate) &'a [u8]);
+
+impl Pieces for InFile<'_> {
+    fn values(&self, tensor: &Tensor, start: u64, out: &mut [f32]) -> Result<(), ReadError> {
+        if tensor.encoding.granule().is_none() {
+            return Err(self.contradiction(tensor, "it does not decode".to_owned()));
+        }
+        let from = start as usize;
+        out.copy_from_slice(&values(tensor, self.0)[from..from + out.len()]);
+        Ok(())
+    }
+
+    fn bytes(&self, tensor: &Tensor, offset: u64, out: &mut [u8]) -> Result<(), ReadError> {
+        let stored = &self.0[tensor.storage.offset as usize..][..tensor.storage.len as usize];
+        out.copy_from_slice(&stored[offset as usize..][..out.len()]);
+        Ok(())
+    }
+
+    fn contradiction(&self, tensor: &Tensor, reason: String) -> ReadError {
+        ReadError::Contradiction { file: String::new(), tensor: tensor.name.clone(), reason }
+    }
 }
