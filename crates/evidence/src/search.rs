@@ -2,6 +2,7 @@
 
 use crate::tests_of_dependence::{SIGN_NULL, add_up, cosine};
 use crate::{Evidence, Judgement, Kind, Scope, TestKind};
+use std::collections::BTreeSet;
 use stemmata_alignment::{Channel, Hypothesis, LayerMatch, SearchPlan};
 use stemmata_architecture::{ChannelAxis, Component};
 use stemmata_stats::{Interval, PKind, PValue, binomial_interval, binomial_tail, sign_flip};
@@ -170,17 +171,24 @@ pub(crate) fn effect(
 /// Whether a search could add something: some layer that can be searched shows nothing in its hidden units at equal indices.
 pub fn wants_search(judgement: &Judgement, plan: &SearchPlan) -> bool {
     let level = judgement.verdict.alpha.log10() - (judgement.verdict.tests.max(1) as f64).log10();
-    let found: std::collections::BTreeSet<(Component, u32)> = judgement
-        .evidence
-        .iter()
-        .filter(|e| matches!(e.test, TestKind::SignFlip(ChannelAxis::Hidden) | TestKind::FixedPoints))
-        .filter(|e| e.p.is_some_and(|p| p.log10() <= level))
-        .filter_map(|e| match e.scope {
-            Scope::Layer(component, Some(layer)) => Some((component, layer)),
-            _ => None,
-        })
-        .collect();
-    judgement.verdict.kind != Kind::Identical && plan.layers.iter().any(|place| !found.contains(place))
+    // Where signs can be tested they are asked: units that only kept their labels may have been rescaled.
+    let layers_with = |test: TestKind, all: bool| -> BTreeSet<(Component, u32)> {
+        let of_test = judgement.evidence.iter().filter(|e| e.test == test);
+        of_test
+            .filter(|e| all || e.p.is_some_and(|p| p.log10() <= level))
+            .filter_map(|e| match e.scope {
+                Scope::Layer(component, Some(layer)) => Some((component, layer)),
+                _ => None,
+            })
+            .collect()
+    };
+    let hidden = TestKind::SignFlip(ChannelAxis::Hidden);
+    let (signed, by_sign) = (layers_with(hidden, true), layers_with(hidden, false));
+    let by_label = layers_with(TestKind::FixedPoints, false);
+    let found = |place: &(Component, u32)| {
+        if signed.contains(place) { by_sign.contains(place) } else { by_label.contains(place) }
+    };
+    judgement.verdict.kind != Kind::Identical && plan.layers.iter().any(|place| !found(place))
 }
 
 /// Whether the search has found something so far.

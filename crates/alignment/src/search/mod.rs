@@ -52,7 +52,7 @@ pub struct LayerMatch {
     /// Units for which gate, up and down (up and down where there is no gate), each matched by itself and whatever its sign,
     /// pick the same partner.
     pub agreeing: u64,
-    /// Units among the matched whose partner carries the same index.
+    /// Units among the matched whose partner carries the same index within its expert.
     pub unmoved: u64,
 }
 
@@ -275,7 +275,8 @@ fn compare_units(
         found.agreeing += u64::from(same);
     }
     for (i, j) in gate.as_ref().unwrap_or(&up).mutual() {
-        found.unmoved += u64::from(picks[0][i] == picks[1][j]);
+        let label = |side: usize, at: usize| picks[side][at] as usize % widths[side];
+        found.unmoved += u64::from(label(0, i) == label(1, j));
         if gate.is_some() {
             let product = dot(&c.up, i, &r.up, j) + dot(&c.down, i, &r.down, j);
             found.matched.0 += 1;
