@@ -19,7 +19,9 @@ pub(crate) fn refine(
 ) -> Result<(), AuditError> {
     // Where units or layers were found elsewhere only, differences at equal places say nothing of the kind of change.
     let moved = judgement.verdict.relation.is_some_and(|relation| MOVED.contains(&relation));
-    if !matches!(judgement.verdict.kind, Kind::Related | Kind::Derived) || moved {
+    // A copy and added noise are fully described by the first pass.
+    let answered = matches!(judgement.verdict.relation, Some("copy" | "noised-copy"));
+    if !matches!(judgement.verdict.kind, Kind::Related | Kind::Derived) || moved || answered {
         return Ok(());
     }
     let plan = plan(&c.anatomy, &r.anatomy);

@@ -26,7 +26,7 @@ use stemmata_model::{ReadError, Weights};
 /// Pairs that are looked at.
 pub const MOST_TENSORS: usize = 256;
 /// Elements of one pair that are looked at; more only where a single row is longer.
-pub const MOST_ELEMENTS: u64 = 1 << 18;
+pub const MOST_ELEMENTS: u64 = 1 << 16;
 /// Fewer rows or columns make a vector, which has no rank.
 const SMALLEST_SIDE: u64 = 16;
 

@@ -6,7 +6,7 @@ use stemmata_fingerprint::RowReader;
 use stemmata_model::{DType, Encoding, ReadError, Weights};
 
 /// Token rows that are looked at, evenly spaced.
-const MOST_ROWS: u64 = 8192;
+const MOST_ROWS: u64 = 1024;
 /// A row was touched by nothing but a factor if what the factor leaves is below so many roundings (root mean square).
 const ROUNDINGS: f64 = 1.5;
 /// The factor must be told from 1.
