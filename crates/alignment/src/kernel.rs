@@ -227,7 +227,6 @@ fn tile<S: Simd, const V: usize>(
     rest: &mut [f64; SUMS],
 ) {
     let whole = c.len() / LANES * LANES;
-    let zero = simd.splat_f32s(0.0);
     let one = simd.splat_f32s(1.0);
     {
         let mut sums = *lanes;
@@ -249,7 +248,8 @@ fn tile<S: Simd, const V: usize>(
                 sums[5][v] = simd.mul_add_f32s(d2, r2, sums[5][v]);
                 sums[6][v] = simd.mul_add_f32s(r2, r2, sums[6][v]);
                 let same = simd.equal_f32s(c, r);
-                sums[7][v] = simd.add_f32s(simd.select_f32s(same, zero, one), sums[7][v]);
+                // One masked addition on processors that have masks.
+                sums[7][v] = simd.select_f32s(same, sums[7][v], simd.add_f32s(sums[7][v], one));
             }
         }
         *lanes = sums;
