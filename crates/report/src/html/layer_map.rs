@@ -5,8 +5,8 @@ use crate::wire::{LayerMap, Report};
 use crate::words;
 use std::fmt::Write;
 
-/// Side of a cell, pixels, and the widest drawing; larger grids shrink their cells.
-const CELL: f64 = 14.0;
+/// Largest side of a cell, pixels, and the widest drawing; larger grids shrink their cells.
+const CELL: f64 = 28.0;
 const WIDEST: f64 = 640.0;
 /// p of 10^−DARKEST and below is drawn in full.
 const DARKEST: f64 = 40.0;
@@ -36,7 +36,7 @@ fn figure(map: &LayerMap, report: &Report) -> String {
     );
     for (row, cells) in map.log10_p.iter().enumerate() {
         for (column, log10_p) in cells.iter().enumerate().filter_map(|(j, p)| Some((j, (*p)?))) {
-            let shade = (-log10_p / DARKEST).clamp(0.0, 1.0).max(0.04);
+            let shade = (-log10_p / DARKEST).clamp(0.0, 1.0).max(0.08);
             let frame = if log10_p <= level { " stroke=\"var(--found)\"" } else { "" };
             let _ = writeln!(
                 svg,
