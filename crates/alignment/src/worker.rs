@@ -8,13 +8,13 @@ use stemmata_architecture::{RowOrder, View};
 use stemmata_fingerprint::{RowReader, SelfSums, clip, clip_limit, is_constant, mix};
 use stemmata_model::{DType, Encoding, ReadError, Weights};
 
-/// Elements of one operand held decoded at a time: 256 KiB, so both operands and their bytes stay in the second-level cache.
+/// Elements of one operand held at a time: 256 KiB of bf16, 512 KiB decoded, so both operands stay in the second-level cache.
 const CHUNK: u64 = 1 << 17;
 /// Rows between folds of the f32 column sums into f64.
 pub(crate) const FOLD_ROWS: u64 = 64;
 /// About how many rows of a tensor are looked at for column norms, which only enter reach and power (scaled so that their
 /// total is exact), and for the check of each model by itself.
-const SAMPLED_ROWS: u64 = 64;
+const SAMPLED_ROWS: u64 = 128;
 
 /// Rows `first .. first + rows` of one pair.
 pub(crate) struct Stripe {

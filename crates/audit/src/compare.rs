@@ -191,16 +191,15 @@ fn of_result(
         let message = "neither model has the symmetry of this test, so it was not made".to_owned();
         add("symmetry-broken", Level::Warning, "", symmetry.to_string(), message);
     }
-    if let Some(how) = laundering(judgement) {
+    if let Some(how) = moved_units(judgement) {
         add("moved-units", Level::Warning, "candidate", String::new(), how);
     }
     for component in outside_only(judgement) {
         let message = "dependence was found in embeddings or heads, and in no layer".to_owned();
         add("outside-layers-only", Level::Warning, "", component.name().to_owned(), message);
     }
-    let level = judgement.verdict.alpha.log10() - (judgement.verdict.tests.max(1) as f64).log10();
     for e in &judgement.evidence {
-        let significant = e.p.is_some_and(|p| p.log10() <= level);
+        let significant = judgement.verdict.rejects(e);
         if matches!(e.test, TestKind::SignFlip(_)) && significant && e.statistic < 0.0 {
             let message = format!("{} has z = {:.1}", e.test.name(), e.statistic);
             add("sign-test-negative", Level::Warning, "", e.scope.to_string(), message);
@@ -212,11 +211,9 @@ fn of_result(
 /// Components where dependence rests on the tensors outside layers alone.
 fn outside_only(judgement: &Judgement) -> Vec<Component> {
     let of = |component: Component| judgement.layers.iter().filter(move |l| l.component == component);
-    let level = judgement.verdict.alpha.log10() - (judgement.verdict.tests.max(1) as f64).log10();
     // Residual channels run through embeddings and layers alike; a pooled test of theirs does not say where.
     let inside = |e: &&Evidence| {
-        !matches!(e.test, TestKind::SignFlip(ChannelAxis::Residual))
-            && e.p.is_some_and(|p| p.log10() <= level)
+        !matches!(e.test, TestKind::SignFlip(ChannelAxis::Residual)) && judgement.verdict.rejects(e)
     };
     let components = judgement.components.iter().filter(|c| c.kind.is_dependence()).map(|c| c.component);
     components
@@ -229,7 +226,7 @@ fn outside_only(judgement: &Judgement) -> Vec<Component> {
 }
 
 /// Says how units were moved, where a search found them.
-fn laundering(judgement: &Judgement) -> Option<String> {
+fn moved_units(judgement: &Judgement) -> Option<String> {
     let moved = matches!(judgement.verdict.relation, Some("relabelled" | "rotated" | "rescaled"));
     judgement.verdict.cue.clone().filter(|_| moved)
 }

@@ -2,6 +2,7 @@
 
 use crate::change::{self, noise, total};
 use crate::direction::{self, Reading, StorageFacts};
+use crate::relation::covers_most;
 use crate::structure;
 use crate::tests_of_dependence as dependence;
 use crate::{
@@ -68,9 +69,11 @@ pub fn judge(measurement: &Measurement, storage: &StorageFacts, rule: &DecisionR
         // Where units are found elsewhere only, differences at equal indices say nothing.
         .filter(|p| tested.found_in_place(p.key.component) || p.identical)
         .collect();
+    let dependent_components: Vec<Component> =
+        components.iter().filter(|c| c.kind.is_dependence()).map(|c| c.component).collect();
     let reading = match (dependent, change::change(&total(inherited.iter().copied()))) {
         // A relation is that of the models, not of the few tensors that could be read.
-        (true, Some(change)) if covers_most(&inherited, measurement, &components) => {
+        (true, Some(change)) if covers_most(&inherited, measurement, &dependent_components) => {
             let noise = noise(&inherited, storage.significand_bits);
             direction::read(&inherited, &change, noise.as_ref(), storage)
         }
@@ -115,20 +118,6 @@ pub fn judge(measurement: &Measurement, storage: &StorageFacts, rule: &DecisionR
     evidence.extend(reading.evidence);
     let not_tested = not_tested(measurement, &broken);
     Judgement { verdict, components, evidence, layers, change, broken, not_tested }
-}
-
-/// Whether the compared tensors are at least half of what either model has in the dependent components.
-fn covers_most(
-    inherited: &[&PairMeasurement],
-    measurement: &Measurement,
-    components: &[ComponentVerdict],
-) -> bool {
-    let dependent = |c: Component| components.iter().any(|v| v.component == c && v.kind.is_dependence());
-    let compared: u64 = inherited.iter().filter_map(|p| p.moments.as_ref()).map(|m| m.n).sum();
-    [&measurement.candidate_only, &measurement.reference_only].iter().all(|only| {
-        let alone: u64 = only.iter().filter(|u| dependent(u.key.component)).map(|u| u.elements).sum();
-        compared >= alone
-    })
 }
 
 fn same_shape<'a>(pairs: &[&'a PairMeasurement]) -> Vec<&'a PairMeasurement> {

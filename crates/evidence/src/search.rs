@@ -170,12 +170,11 @@ pub(crate) fn effect(
 
 /// Whether a search could add something: some layer that can be searched shows nothing in its hidden units at equal indices.
 pub fn wants_search(judgement: &Judgement, plan: &SearchPlan) -> bool {
-    let level = judgement.verdict.alpha.log10() - (judgement.verdict.tests.max(1) as f64).log10();
     // Where signs can be tested they are asked: units that only kept their labels may have been rescaled.
     let layers_with = |test: TestKind, all: bool| -> BTreeSet<(Component, u32)> {
         let of_test = judgement.evidence.iter().filter(|e| e.test == test);
         of_test
-            .filter(|e| all || e.p.is_some_and(|p| p.log10() <= level))
+            .filter(|e| all || judgement.verdict.rejects(e))
             .filter_map(|e| match e.scope {
                 Scope::Layer(component, Some(layer)) => Some((component, layer)),
                 _ => None,
@@ -193,6 +192,5 @@ pub fn wants_search(judgement: &Judgement, plan: &SearchPlan) -> bool {
 
 /// Whether the search has found something so far.
 pub fn search_found(judgement: &Judgement) -> bool {
-    let level = judgement.verdict.alpha.log10() - (judgement.verdict.tests.max(1) as f64).log10();
-    judgement.evidence.iter().any(|e| e.test.is_search() && e.p.is_some_and(|p| p.log10() <= level))
+    judgement.evidence.iter().any(|e| e.test.is_search() && judgement.verdict.rejects(e))
 }

@@ -44,7 +44,7 @@ pub fn asks_for_map(judgement: &Judgement, candidate: &Shapes, reference: &Shape
 /// The layers that depend on the layer of their number by tests that tell layers apart, with the smallest p of these, raised by
 /// their number, log10. Residual channels are the same channels in every layer: they tie any layer of a relative to any other.
 fn placed(judgement: &Judgement, component: Component) -> BTreeMap<u32, f64> {
-    let level = judgement.verdict.alpha.log10() - (judgement.verdict.tests.max(1) as f64).log10();
+    let level = judgement.verdict.level();
     let mut of_layer: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
     for e in judgement.evidence.iter().filter(|e| tells_layers_apart(e.test)) {
         if let (Scope::Layer(c, Some(layer)), Some(p)) = (e.scope, e.p)
@@ -64,7 +64,7 @@ fn tells_layers_apart(test: TestKind) -> bool {
 
 /// Reads the maps off the grids. `judgement` is that of the layers of equal numbers: what it found there stays found.
 pub fn map_layers(grids: Vec<LayerGrid>, judgement: &Judgement) -> Vec<LayerMap> {
-    let level = judgement.verdict.alpha.log10() - (judgement.verdict.tests.max(1) as f64).log10();
+    let level = judgement.verdict.level();
     let map = |grid: LayerGrid| {
         let known = placed(judgement, grid.component);
         let score = |row: usize, column: usize| {

@@ -217,6 +217,18 @@ pub struct Verdict {
     pub missing: Vec<String>,
 }
 
+impl Verdict {
+    /// Level of one test, log10: α divided by the number of tests in the family.
+    pub fn level(&self) -> f64 {
+        self.alpha.log10() - (self.tests.max(1) as f64).log10()
+    }
+
+    /// Whether a test of the family rejects.
+    pub fn rejects(&self, test: &Evidence) -> bool {
+        test.p.is_some_and(|p| p.log10() <= self.level())
+    }
+}
+
 /// The decision for one component.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ComponentVerdict {

@@ -27,7 +27,7 @@ use stemmata_model::{ReadError, Weights};
 /// Units of the side with fewer of them that look for a partner among all units of the other.
 const QUERIES: u64 = 2048;
 /// Layers that are looked at before the rest.
-const FIRST_LAYERS: u32 = 4;
+const FIRST_LAYERS: usize = 4;
 
 /// One layer's units of the candidate among one layer's units of the reference.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,16 +68,13 @@ pub struct SearchPlan {
 impl SearchPlan {
     /// A few layers spread over each component, to begin with.
     pub fn first(&self) -> Vec<(Component, u32)> {
-        self.layers
-            .iter()
-            .copied()
-            .filter(|&(component, layer)| {
-                let all: Vec<u32> = self.layers.iter().filter(|l| l.0 == component).map(|l| l.1).collect();
-                let n = all.len() as u32;
-                (0..FIRST_LAYERS.min(n))
-                    .any(|k| all[((2 * k + 1) * n / (2 * FIRST_LAYERS.min(n))) as usize] == layer)
-            })
-            .collect()
+        let mut first = Vec::new();
+        for layers in self.layers.chunk_by(|a, b| a.0 == b.0) {
+            let n = layers.len();
+            let few = n.min(FIRST_LAYERS);
+            first.extend((0..few).map(|k| layers[(2 * k + 1) * n / (2 * few)]));
+        }
+        first
     }
 }
 

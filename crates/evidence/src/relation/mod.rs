@@ -105,7 +105,11 @@ fn read(study: &Study, measurement: &Measurement, components: &[Component]) -> O
 }
 
 /// Whether the pairs with a common corner are at least half of what either model has in these components.
-fn covers_most(pairs: &[&PairMeasurement], measurement: &Measurement, components: &[Component]) -> bool {
+pub(crate) fn covers_most(
+    pairs: &[&PairMeasurement],
+    measurement: &Measurement,
+    components: &[Component],
+) -> bool {
     let corner = |p: &&PairMeasurement| {
         p.candidate_shape.0.min(p.reference_shape.0) * p.candidate_shape.1.min(p.reference_shape.1)
     };
