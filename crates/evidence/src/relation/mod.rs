@@ -37,7 +37,7 @@ fn name(side: usize) -> &'static str {
     ["candidate", "reference"][side]
 }
 
-/// Adds what the second look found to a judgement that found dependence. Pure, like [`judge`](crate::judge).
+/// Adds what the second look found to a judgement that found dependence. Pure, like [`judge`](crate::judge()).
 ///
 /// A relation of the whole pair is stated only if the tensors that were looked at are at least half of what either model has
 /// in its dependent components, or if the rule is about what only one of them has.
