@@ -25,8 +25,8 @@ pub use layer_map::{
     Structure, best_map, experts_of, layer_grids, match_blocks, runs, sign_outside_layers,
 };
 pub use measurement::{
-    Channel, ChannelGroup, FixedPoints, Measurement, Moments, PairKey, PairMeasurement, Side, SymmetryCheck,
-    Unmatched,
+    Channel, ChannelGroup, FixedPoints, Fourths, Measurement, Moments, PairKey, PairMeasurement, Side,
+    SymmetryCheck, Unmatched,
 };
 pub use plan::{PairPlan, Plan, plan, plan_along};
 pub use rows::{EqualRows, equal_rows};

@@ -39,12 +39,37 @@ pub struct Moments {
     pub reference_squares: f64,
     /// Σ d².
     pub difference_squares: f64,
+    /// What describes the distribution of the change.
+    pub fourths: Fourths,
+}
+
+/// Moments of order four and what they are compared with, over some rows: all of a small tensor, every fourth of a large one.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Fourths {
+    /// Elements in these rows.
+    pub n: u64,
+    /// Σ d² in these rows.
+    pub difference_squares: f64,
+    /// Σ r² in these rows.
+    pub reference_squares: f64,
     /// Σ d⁴.
-    pub difference_fourths: f64,
+    pub difference: f64,
     /// Σ d²·r².
-    pub difference_reference_squares: f64,
+    pub difference_reference: f64,
     /// Σ r⁴.
-    pub reference_fourths: f64,
+    pub reference: f64,
+}
+
+impl Fourths {
+    /// Adds another set of sums.
+    pub fn add(&mut self, other: &Fourths) {
+        self.n += other.n;
+        self.difference_squares += other.difference_squares;
+        self.reference_squares += other.reference_squares;
+        self.difference += other.difference;
+        self.difference_reference += other.difference_reference;
+        self.reference += other.reference;
+    }
 }
 
 impl Moments {
@@ -58,9 +83,7 @@ impl Moments {
         self.candidate_squares += other.candidate_squares;
         self.reference_squares += other.reference_squares;
         self.difference_squares += other.difference_squares;
-        self.difference_fourths += other.difference_fourths;
-        self.difference_reference_squares += other.difference_reference_squares;
-        self.reference_fourths += other.reference_fourths;
+        self.fourths.add(&other.fourths);
     }
 
     /// Cosine between the two, 0 where one side is zero.

@@ -1,8 +1,8 @@
 //! What one worker does with one stripe of rows of one pair.
 
-use crate::kernel::{Operand, RowSums, accumulate, column_squares};
+use crate::kernel::{ColumnSums, FourthRows, Operand, RowSums, accumulate, column_squares};
 use crate::units::{UnitSums, Units};
-use crate::{Moments, PairPlan};
+use crate::{Fourths, Moments, PairPlan};
 use pulp::Arch;
 use stemmata_architecture::{RowOrder, View};
 use stemmata_fingerprint::{RowReader, SelfSums, clip, clip_limit, is_constant, mix};
@@ -15,6 +15,8 @@ pub(crate) const FOLD_ROWS: u64 = 64;
 /// About how many rows of a tensor are looked at for column norms, which only enter reach and power (scaled so that their
 /// total is exact), and for the check of each model by itself.
 const SAMPLED_ROWS: u64 = 128;
+/// Tensors of fewer elements have their fourth moments formed over all of them.
+const WHOLE: u64 = 1 << 20;
 
 /// Rows `first .. first + rows` of one pair.
 pub(crate) struct Stripe {
@@ -51,9 +53,9 @@ pub(crate) struct Worker<'a> {
 /// Buffers that chunks of all stripes share.
 #[derive(Default)]
 struct Scratch {
-    /// Σ c·r per column since the last fold, and as it was before the chunk at hand.
+    /// Σ c·r per column since the last fold, and of the chunk at hand.
     columns: Vec<f32>,
-    before: Vec<f32>,
+    chunk: ColumnSums,
     sums: Vec<RowSums>,
     clipped_sums: Vec<RowSums>,
     clipped: [Vec<f32>; 2],
@@ -161,14 +163,13 @@ struct Chunks<'a> {
 impl Chunks<'_> {
     fn add(&mut self, first: u64, rows: u64, both: [Operand<'_>; 2]) {
         let cols = self.pair.cols as usize;
-        let Scratch { columns, before, sums, .. } = &mut *self.scratch;
-        before.clone_from(columns);
-        sums.clear();
+        let Scratch { chunk, sums, .. } = &mut *self.scratch;
         sums.resize(rows as usize, RowSums::default());
-        let non_finite = accumulate(self.arch, both[0], both[1], cols, columns, sums);
+        let fourths = fourth_rows(self.pair, first);
+        let non_finite = accumulate(self.arch, both, cols, fourths, chunk, sums);
         self.out.moments.non_finite += non_finite;
-        for sums in sums.iter() {
-            self.out.moments.add(&moments(sums, self.pair.cols));
+        for (row, sums) in sums.iter().enumerate() {
+            self.out.moments.add(&moments(sums, self.pair.cols, fourths.contains(row)));
         }
         let tested = self.pair.row_map.is_some() || self.pair.col_map.is_some() || self.pair.units;
         if tested {
@@ -186,7 +187,11 @@ impl Chunks<'_> {
             }
         }
         self.unfolded += rows;
-        if !self.out.cols.is_empty() && (self.unfolded >= FOLD_ROWS || first + rows == self.end) {
+        if self.out.cols.is_empty() {
+            return;
+        }
+        self.scratch.chunk.merge_into(self.arch, &mut self.scratch.columns);
+        if self.unfolded >= FOLD_ROWS || first + rows == self.end {
             for (total, column) in self.out.cols.iter_mut().zip(&mut self.scratch.columns) {
                 total.0 += f64::from(*column);
                 *column = 0.0;
@@ -195,26 +200,23 @@ impl Chunks<'_> {
         }
     }
 
-    /// Whether clipping would change nothing and no row is a mere default. Mostly seen from the sums that are there anyway:
-    /// max|r| ≤ (Σr⁴)^¼ and max|c| ≤ max|r| + max|c − r|.
+    /// Whether clipping would change nothing and no row is a mere default. Mostly seen from the sums that are there anyway: no
+    /// square is larger than the sum of squares in its lane.
     fn is_tame(&self, both: &[Operand<'_>; 2], limits: &[f32; 2]) -> bool {
         let cols = self.pair.cols as usize;
-        let [c_limit, r_limit] = limits.map(f64::from);
-        // Fourth powers of smaller numbers underflow.
-        let representable = c_limit.min(r_limit) > 1e-6;
         self.scratch.sums.iter().enumerate().all(|(row, sums)| {
-            let quartic = |x: f64| x.sqrt().sqrt();
-            let (r, d) = (quartic(sums.reference_fourth), quartic(sums.fourth));
-            let bounded = representable && r <= r_limit && r + d <= c_limit;
-            (bounded || (both[0].within(row, cols, limits[0]) && both[1].within(row, cols, limits[1])))
-                && !both.iter().any(|operand| operand.is_constant(row, cols))
+            both.iter().zip(limits).zip(sums.peaks).all(|((operand, limit), peak)| {
+                // Squares of smaller numbers underflow; sums are rounded.
+                let bounded = *limit > 1e-12 && 1.001 * peak <= f64::from(*limit).powi(2);
+                (bounded || operand.within(row, cols, *limit)) && !operand.is_constant(row, cols)
+            })
         })
     }
 
     /// The slow path: the chunk once more with wild values cut and constant rows left out.
     fn add_clipped(&mut self, first: u64, rows: u64, both: [Operand<'_>; 2], limits: [f32; 2]) {
         let cols = self.pair.cols as usize;
-        let Scratch { columns, before, clipped, clipped_sums, .. } = &mut *self.scratch;
+        let Scratch { chunk, clipped, clipped_sums, .. } = &mut *self.scratch;
         let mut operands = std::mem::take(clipped);
         for ((operand, limit), values) in both.iter().zip(limits).zip(&mut operands) {
             values.clear();
@@ -228,11 +230,9 @@ impl Chunks<'_> {
                 }
             }
         }
-        columns.clone_from(before);
-        clipped_sums.clear();
         clipped_sums.resize(rows as usize, RowSums::default());
         let both = [Operand::Decoded(&operands[0]), Operand::Decoded(&operands[1])];
-        accumulate(self.arch, both[0], both[1], cols, columns, clipped_sums);
+        accumulate(self.arch, both, cols, FourthRows::NONE, chunk, clipped_sums);
         self.add_tested(first, rows, both, true);
         self.scratch.clipped = operands;
     }
@@ -275,18 +275,31 @@ impl Chunks<'_> {
     }
 }
 
-fn moments(sums: &RowSums, cols: u64) -> Moments {
+/// Which rows of the chunk that begins at row `first` have their sums of order four formed: those describe, and a quarter of a
+/// large tensor describes it as well.
+fn fourth_rows(pair: &PairPlan, first: u64) -> FourthRows {
+    let every = if pair.rows * pair.cols < WHOLE { 1 } else { 4 };
+    FourthRows { first: ((every - first % every) % every) as usize, every: every as usize }
+}
+
+fn moments(sums: &RowSums, cols: u64, with_fourths: bool) -> Moments {
+    let fourths = Fourths {
+        n: cols,
+        difference_squares: sums.difference,
+        reference_squares: sums.reference,
+        difference: sums.difference_fourth,
+        difference_reference: sums.difference_reference,
+        reference: sums.reference_fourth,
+    };
     Moments {
         n: cols,
-        changed: sums.changed as u64,
+        changed: cols - sums.unchanged as u64,
         non_finite: 0,
         clipped: 0,
         dot: sums.dot,
         candidate_squares: sums.candidate,
         reference_squares: sums.reference,
         difference_squares: sums.difference,
-        difference_fourths: sums.fourth,
-        difference_reference_squares: sums.difference_reference,
-        reference_fourths: sums.reference_fourth,
+        fourths: if with_fourths { fourths } else { Fourths::default() },
     }
 }

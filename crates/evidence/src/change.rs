@@ -1,6 +1,6 @@
 //! How much was changed, and whether the change looks like added noise (METHODS 7.2).
 
-use stemmata_alignment::{Moments, PairMeasurement};
+use stemmata_alignment::{Fourths, Moments, PairMeasurement};
 
 /// How much changed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -111,18 +111,21 @@ struct ChangeShape {
 }
 
 fn shape(m: &Moments) -> ChangeShape {
-    let n = m.n as f64;
-    let excess_kurtosis = n * m.difference_fourths / m.difference_squares.powi(2) - 3.0;
-    let (d2, r2) = (m.difference_squares / n, m.reference_squares / n);
-    let covariance = m.difference_reference_squares / n - d2 * r2;
-    let spread = (m.difference_fourths / n - d2 * d2) * (m.reference_fourths / n - r2 * r2);
+    let Fourths { n, difference_squares, reference_squares, difference, difference_reference, reference } =
+        m.fourths;
+    let n = n as f64;
+    let (d2, r2) = (difference_squares / n, reference_squares / n);
+    // Rows that were looked at may have no change where others have.
+    let excess_kurtosis = if d2 > 0.0 { difference / n / d2.powi(2) - 3.0 } else { f64::INFINITY };
+    let covariance = difference_reference / n - d2 * r2;
+    let spread = (difference / n - d2 * d2) * (reference / n - r2 * r2);
     let magnitude_correlation = if spread > 0.0 { covariance / spread.sqrt() } else { 0.0 };
     ChangeShape {
         excess_kurtosis,
         magnitude_correlation,
         gaussian: excess_kurtosis.abs() <= GAUSSIAN_KURTOSIS + 5.0 * (24.0 / n).sqrt()
             && magnitude_correlation.abs() <= GAUSSIAN_CORRELATION + 5.0 / n.sqrt()
-            && m.changed as f64 >= 0.5 * n,
+            && 2 * m.changed >= m.n,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
 };
 use crate::{search, symmetry};
 use std::collections::{BTreeMap, BTreeSet};
-use stemmata_alignment::{ChannelGroup, Hypothesis, Measurement, PairMeasurement, Unmatched};
+use stemmata_alignment::{ChannelGroup, Fourths, Hypothesis, Measurement, PairMeasurement, Unmatched};
 use stemmata_architecture::{Component, Role};
 use stemmata_stats::{Interval, bonferroni};
 
@@ -420,7 +420,8 @@ fn telling(pair: &PairMeasurement) -> bool {
     match &pair.moments {
         // One magnitude throughout (freshly initialised gains) has Σr⁴·n = (Σr²)².
         Some(m) => {
-            m.n >= IDENTITY_ELEMENTS && m.reference_fourths * m.n as f64 > 1.05 * m.reference_squares.powi(2)
+            let Fourths { n, reference_squares, reference, .. } = m.fourths;
+            m.n >= IDENTITY_ELEMENTS && reference * n as f64 > 1.05 * reference_squares.powi(2)
         }
         None => pair.candidate_shape.0 > 1,
     }

@@ -1,5 +1,5 @@
 use super::*;
-use stemmata_alignment::{Channel, ChannelGroup, Moments, PairKey};
+use stemmata_alignment::{Channel, ChannelGroup, Fourths, Moments, PairKey};
 use stemmata_architecture::{ChannelAxis, Role, Term};
 use stemmata_stats::SplitMix64;
 
@@ -38,9 +38,14 @@ fn moments(reference: &[f64], candidate: impl Fn(f64) -> f64) -> Moments {
         m.candidate_squares += c * c;
         m.reference_squares += r * r;
         m.difference_squares += d * d;
-        m.difference_fourths += d.powi(4);
-        m.difference_reference_squares += d * d * r * r;
-        m.reference_fourths += r.powi(4);
+        m.fourths.add(&Fourths {
+            n: 1,
+            difference_squares: d * d,
+            reference_squares: r * r,
+            difference: d.powi(4),
+            difference_reference: d * d * r * r,
+            reference: r.powi(4),
+        });
     }
     m
 }

@@ -17,6 +17,9 @@ thread_local! {
 /// Bytes fetched at once, at most.
 pub(crate) const PIECE: u64 = 1 << 18;
 
+/// Buffers begin at a multiple of this.
+const CACHE_LINE: usize = 64;
+
 /// The open files of a checkpoint.
 pub(crate) struct Store {
     pub(crate) files: Vec<FileBytes>,
@@ -45,10 +48,12 @@ impl Store {
             });
         }
         let mut buffer = BUFFERS.with_borrow_mut(Vec::pop).unwrap_or_default();
-        if buffer.len() < len as usize {
-            buffer.resize(len as usize, 0);
+        if buffer.len() < len as usize + CACHE_LINE {
+            buffer.resize(len as usize + CACHE_LINE, 0);
         }
-        let bytes = &mut buffer[..len as usize];
+        // A vector register that crosses cache lines costs two loads.
+        let aligned = buffer.as_ptr().align_offset(CACHE_LINE).min(CACHE_LINE);
+        let bytes = &mut buffer[aligned..aligned + len as usize];
         let outcome = match file.read_exact_at(start, bytes) {
             Ok(()) => Ok(use_bytes(bytes)),
             Err(error) => Err(self.io(tensor, start, len, error)),
