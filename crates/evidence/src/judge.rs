@@ -467,10 +467,10 @@ fn not_tested(measurement: &Measurement, broken: &[BrokenSymmetry]) -> Vec<NotTe
             "relabelled heads, rescaled queries, keys and values",
             "feed-forward units were looked for, heads were not",
         ));
-        if !measurement.searched.iter().any(|m| matches!(m.hypothesis, Hypothesis::ByTokens { .. })) {
+        if measurement.searched.iter().all(|m| m.hypothesis == Hypothesis::AsStored) {
             list.push((
                 "rotated residual stream",
-                "the models have no token embeddings in common that would tell the rotation",
+                "the models have neither tokens in common nor gates that would tell the rotation",
             ));
         }
     }

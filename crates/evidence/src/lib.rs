@@ -18,7 +18,7 @@ pub use change::{Change, Noise};
 pub use direction::{StorageFacts, rounding};
 pub use judge::judge;
 pub use relation::refine;
-pub use search::{Basis, search_found, wants_search};
+pub use search::{search_found, wants_search};
 pub use structure::{asks_for_map, cell_score, exclusions, map_layers};
 pub use symmetry::{BrokenSymmetry, broken as broken_symmetries};
 pub use verdict::{

@@ -3,7 +3,7 @@
 use crate::tests_of_dependence::{SIGN_NULL, add_up, cosine};
 use crate::{Evidence, Judgement, Kind, Scope, TestKind};
 use std::collections::BTreeSet;
-use stemmata_alignment::{Channel, Hypothesis, LayerMatch, SearchPlan};
+use stemmata_alignment::{Basis, Channel, LayerMatch, SearchPlan};
 use stemmata_architecture::{ChannelAxis, Component};
 use stemmata_stats::{Interval, PKind, PValue, binomial_interval, binomial_tail, sign_flip};
 
@@ -30,32 +30,14 @@ const PLAIN: Assumption = Assumption {
            the same partner for no more units than a binomial count with that share",
 };
 
-/// How the residual bases were taken to correspond, without the figures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Basis {
-    /// Residual channel i is residual channel i.
-    AsStored,
-    /// By a rotation found from shared tokens.
-    ByTokens,
-}
-
-impl From<Hypothesis> for Basis {
-    fn from(hypothesis: Hypothesis) -> Basis {
-        match hypothesis {
-            Hypothesis::AsStored => Basis::AsStored,
-            Hypothesis::ByTokens { .. } => Basis::ByTokens,
-        }
-    }
-}
-
 /// All tests of a search: pooled per component and hypothesis, then layer by layer.
 pub(crate) fn run(searched: &[LayerMatch]) -> Vec<Evidence> {
     let mut tests = Vec::new();
     for component in Component::ALL {
-        for basis in [Basis::AsStored, Basis::ByTokens] {
+        for basis in Basis::ALL {
             let of: Vec<&LayerMatch> = searched
                 .iter()
-                .filter(|m| m.component == component && Basis::from(m.hypothesis) == basis)
+                .filter(|m| m.component == component && m.hypothesis.basis() == basis)
                 .collect();
             if of.is_empty() {
                 continue;
@@ -64,7 +46,7 @@ pub(crate) fn run(searched: &[LayerMatch]) -> Vec<Evidence> {
         }
     }
     for m in searched {
-        tests.extend(pair(Scope::Layer(m.component, Some(m.layer)), m.hypothesis.into(), &[m]));
+        tests.extend(pair(Scope::Layer(m.component, Some(m.layer)), m.hypothesis.basis(), &[m]));
     }
     tests
 }
@@ -128,20 +110,17 @@ pub(crate) fn describe(
                 && matches!(e.test, TestKind::MatchThenSign(b) | TestKind::UnitAgreement(b) if b == basis)
         })
     };
-    let basis = match () {
-        () if found(Basis::AsStored) => Basis::AsStored,
-        () if found(Basis::ByTokens) => Basis::ByTokens,
-        () => return None,
-    };
-    let of = || searched.iter().filter(|m| Basis::from(m.hypothesis) == basis);
+    let basis = Basis::ALL.into_iter().find(|basis| found(*basis))?;
+    let of = || searched.iter().filter(|m| m.hypothesis.basis() == basis);
     let sum = |of_match: fn(&LayerMatch) -> u64| of().map(of_match).sum::<u64>();
     let (agreeing, unmoved) = (sum(|m| m.agreeing), sum(|m| m.unmoved));
-    let (relabelled, rotated) = (2 * unmoved < agreeing, basis == Basis::ByTokens);
+    let (relabelled, rotated) = (2 * unmoved < agreeing, basis != Basis::AsStored);
     let (matched, opposed) = (sum(|m| m.matched.0), sum(|m| m.matched.1));
     let flipped = 10 * opposed > matched;
     let mut words = Vec::new();
     if rotated {
-        words.push("the residual stream lies in another basis, as the shared tokens tell".to_owned());
+        let telling = if basis == Basis::ByTokens { "shared tokens" } else { "gates of hidden units" };
+        words.push(format!("the residual stream lies in another basis, as the {telling} tell"));
     }
     if relabelled {
         words.push(format!("hidden units carry other labels ({unmoved} of {agreeing} kept theirs)"));

@@ -1,7 +1,7 @@
 //! The words of a judgement.
 
-use crate::search::Basis;
 use crate::{BrokenSymmetry, Change, Noise};
+use stemmata_alignment::Basis;
 use stemmata_architecture::{ChannelAxis, Component};
 use stemmata_stats::{Interval, PValue};
 
@@ -99,8 +99,10 @@ impl TestKind {
             TestKind::FixedPoints => "fixed-points",
             TestKind::MatchThenSign(Basis::AsStored) => "match-then-sign/as-stored",
             TestKind::MatchThenSign(Basis::ByTokens) => "match-then-sign/by-tokens",
+            TestKind::MatchThenSign(Basis::ByUnits) => "match-then-sign/by-units",
             TestKind::UnitAgreement(Basis::AsStored) => "unit-agreement/as-stored",
             TestKind::UnitAgreement(Basis::ByTokens) => "unit-agreement/by-tokens",
+            TestKind::UnitAgreement(Basis::ByUnits) => "unit-agreement/by-units",
             TestKind::ExactIdentity => "exact-identity",
             TestKind::NoiseOrder => "noise-order",
             TestKind::LayerSigns => "layer-map/sign-flip",

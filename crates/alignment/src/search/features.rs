@@ -54,6 +54,11 @@ impl<'a> Block<'a> {
         (whole && consistent).then_some(block)
     }
 
+    /// Whether units have gates.
+    pub(crate) fn is_gated(&self) -> bool {
+        !self.gates.is_empty()
+    }
+
     /// Units of all experts together.
     pub(crate) fn units(&self) -> u64 {
         self.ups.iter().map(|p| p.view.rows).sum()
@@ -86,18 +91,53 @@ impl<'a> Block<'a> {
         picked: &[u64],
         stop: &dyn Fn() -> bool,
     ) -> Result<Units, ReadError> {
-        let d = directions.width();
-        let mut gain = vec![1.0_f32; d];
-        if let Some(part) = self.gain.filter(|p| p.view.elements() == d as u64) {
-            RowReader::default().read(weights, &part.view, 0, d, &mut gain)?;
-            clip(&mut gain, f32::MAX);
-        }
+        let gain = self.gain(weights, directions.width())?;
         let read = |parts: &[&Part]| inputs(weights, parts, directions, &gain, picked, stop);
         Ok(Units {
             gate: if self.gates.is_empty() { None } else { Some(read(&self.gates)?) },
             up: read(&self.ups)?,
             down: outputs(weights, &self.downs, directions, picked, stop)?,
         })
+    }
+
+    /// As [`Block::read`], the gates alone.
+    pub(crate) fn gates(
+        &self,
+        weights: &dyn Weights,
+        directions: &Directions,
+        picked: &[u64],
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Columns, ReadError> {
+        inputs(weights, &self.gates, directions, &self.gain(weights, directions.width())?, picked, stop)
+    }
+
+    /// Hands over all gate rows of a `width`-wide stream, gains multiplied in, width × rows at a time.
+    pub(crate) fn each_gate(
+        &self,
+        weights: &dyn Weights,
+        width: usize,
+        stop: &dyn Fn() -> bool,
+        take: &mut dyn FnMut(Columns),
+    ) -> Result<(), ReadError> {
+        let gain = self.gain(weights, width)?;
+        for part in &self.gates {
+            each_chunk(weights, part, width, stop, &mut |_, rows, chunk| {
+                take(Columns::from_fn(width, rows, |channel, row| {
+                    chunk[row * width + channel] * gain[channel]
+                }));
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The gain of the norm before the block; ones where there is none.
+    fn gain(&self, weights: &dyn Weights, width: usize) -> Result<Vec<f32>, ReadError> {
+        let mut gain = vec![1.0_f32; width];
+        if let Some(part) = self.gain.filter(|p| p.view.elements() == width as u64) {
+            RowReader::default().read(weights, &part.view, 0, width, &mut gain)?;
+            clip(&mut gain, f32::MAX);
+        }
+        Ok(gain)
     }
 }
 

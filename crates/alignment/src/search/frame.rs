@@ -1,9 +1,10 @@
 //! Residual frames: K directions in each model's residual space that mean the same, so that rows can be compared.
 //!
-//! Two hypotheses. *As stored*: both models use the same residual basis; the frame is a projection by random signs. *By tokens*:
+//! Three hypotheses. *As stored*: both models use the same residual basis; the frame is a projection by random signs. *By tokens*:
 //! the basis was rotated, permuted or cut, and the rows of the token embedding, which keep their meaning, say how: the frame is
-//! the orthogonal Procrustes solution (Schönemann 1966) from the tokens that both have. Neither looks at a hidden unit, so sign
-//! tests of hidden units stay exact in either frame (METHODS S3).
+//! the orthogonal Procrustes solution (Schönemann 1966) from the tokens that both have. *By units*, in a file of its own:
+//! the gates of hidden units say how. None looks at what a hidden unit reads through `up` or writes, so sign tests of hidden units
+//! stay exact in every frame (METHODS S3).
 
 use super::matrix::{Columns, rows_as_columns};
 use stemmata_architecture::View;
@@ -73,6 +74,38 @@ pub enum Hypothesis {
         /// Share of the variance of held-out token rows.
         explained: f64,
     },
+    /// By a rotation found from gate rows alone, which pairs this many units of the layers it was made of (context).
+    ByUnits {
+        /// Units paired.
+        units: u64,
+    },
+}
+
+impl Hypothesis {
+    /// The same without its figures.
+    pub fn basis(self) -> Basis {
+        match self {
+            Hypothesis::AsStored => Basis::AsStored,
+            Hypothesis::ByTokens { .. } => Basis::ByTokens,
+            Hypothesis::ByUnits { .. } => Basis::ByUnits,
+        }
+    }
+}
+
+/// How the residual bases were taken to correspond, without the figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Basis {
+    /// Residual channel i is residual channel i.
+    AsStored,
+    /// By a rotation found from shared tokens.
+    ByTokens,
+    /// By a rotation found from the gates of hidden units.
+    ByUnits,
+}
+
+impl Basis {
+    /// In the order in which they are tried.
+    pub const ALL: [Basis; 3] = [Basis::AsStored, Basis::ByTokens, Basis::ByUnits];
 }
 
 /// The frame as stored; `None` when widths differ.

@@ -5,12 +5,13 @@
 //! *other* two matrices are asked: do the signs agree (METHODS S3, exact: neither gates nor frames notice when the sign of a
 //! unit flips), and do they, matched by themselves, pick the same partner (S4, an effect size, also under signed rescaling)?
 
+mod by_units;
 mod features;
 mod frame;
 mod matching;
 mod matrix;
 
-pub use frame::Hypothesis;
+pub use frame::{Basis, Hypothesis};
 
 use crate::Channel;
 use features::{Block, Units};
@@ -92,7 +93,7 @@ pub fn search_plan(candidate: &Anatomy, reference: &Anatomy) -> SearchPlan {
     }
     let components = [Component::LanguageModel, Component::VisionTower];
     let present = components.iter().filter(|c| plan.layers.iter().any(|l| l.0 == **c)).count();
-    plan.tests = 4 * (plan.layers.len() + present);
+    plan.tests = 2 * Basis::ALL.len() * (plan.layers.len() + present);
     plan
 }
 
@@ -102,8 +103,7 @@ pub struct Search<'a> {
     anatomies: [&'a Anatomy; 2],
     threads: usize,
     stop: &'a AtomicBool,
-    /// By component, and whether by tokens.
-    frames: BTreeMap<(Component, bool), Option<Arc<Frame>>>,
+    frames: BTreeMap<(Component, Basis), Option<Arc<Frame>>>,
 }
 
 impl<'a> Search<'a> {
@@ -146,22 +146,16 @@ impl<'a> Search<'a> {
         let widths = [ours.residual(), theirs.residual()];
         let picks = picks(ours.units(), theirs.units());
         let mut matches: Vec<LayerMatch> = Vec::new();
-        for by_tokens in [false, true] {
+        for basis in Basis::ALL {
             // Where most units were found in the basis as it is, no other basis is asked.
             if matches.iter().any(|m| 2 * m.agreeing > m.units.0.min(m.units.1)) {
                 break;
             }
-            let Some(frame) = self.frame(component, widths, by_tokens)? else { continue };
-            let [c_weights, r_weights] = self.weights;
-            let (c, r) = std::thread::scope(|scope| {
-                let read_theirs = || theirs.read(r_weights, &frame.reference, &picks[1], &stopped);
-                let other = std::thread::Builder::new().spawn_scoped(scope, read_theirs);
-                let c = ours.read(c_weights, &frame.candidate, &picks[0], &stopped);
-                let r = match other {
-                    Ok(thread) => thread.join().unwrap_or(Err(ReadError::Interrupted)),
-                    Err(_) => theirs.read(r_weights, &frame.reference, &picks[1], &stopped),
-                };
-                (c, r)
+            let Some(frame) = self.frame(component, widths, basis)? else { continue };
+            let sides = [(&ours, &frame.candidate), (&theirs, &frame.reference)];
+            let (c, r) = on_both(|side| {
+                let (block, directions) = sides[side];
+                block.read(self.weights[side], directions, &picks[side], &stopped)
             });
             let found = compare_units(c?, r?, &picks, [ours.width(), theirs.width()], self.threads);
             matches.push(LayerMatch {
@@ -185,9 +179,9 @@ impl<'a> Search<'a> {
         &mut self,
         component: Component,
         widths: [u64; 2],
-        by_tokens: bool,
+        basis: Basis,
     ) -> Result<Option<Arc<Frame>>, ReadError> {
-        if let Some(frame) = self.frames.get(&(component, by_tokens)) {
+        if let Some(frame) = self.frames.get(&(component, basis)) {
             return Ok(frame.clone().filter(|frame| frame.widths() == widths));
         }
         let embedding = |anatomy: &'a Anatomy| {
@@ -197,15 +191,40 @@ impl<'a> Search<'a> {
             anatomy.parts.iter().find(wanted).map(|p| &p.view)
         };
         let stopped = || self.stop.load(Ordering::Relaxed);
-        let made = match (by_tokens, self.anatomies.map(embedding)) {
-            (false, _) => frame::as_stored(widths[0], widths[1]),
-            (true, [Some(c), Some(r)]) => frame::by_tokens(self.weights, [c, r], &stopped)?,
-            (true, _) => None,
+        let made = match (basis, self.anatomies.map(embedding)) {
+            (Basis::AsStored, _) => frame::as_stored(widths[0], widths[1]),
+            (Basis::ByTokens, [Some(c), Some(r)]) => frame::by_tokens(self.weights, [c, r], &stopped)?,
+            (Basis::ByTokens, _) => None,
+            (Basis::ByUnits, _) => {
+                let layers = search_plan(self.anatomies[0], self.anatomies[1]).first();
+                let of = |layer| {
+                    let [c, r] = self.anatomies.map(|anatomy| Block::of(anatomy, component, layer));
+                    Some([c?, r?])
+                };
+                let blocks =
+                    layers.iter().filter(|place| place.0 == component).filter_map(|place| of(place.1));
+                by_units::by_units(self.weights, &blocks.collect::<Vec<_>>(), self.threads, &stopped)?
+            }
         };
         let made = made.map(Arc::new);
-        self.frames.insert((component, by_tokens), made.clone());
+        self.frames.insert((component, basis), made.clone());
         Ok(made.filter(|frame| frame.widths() == widths))
     }
+}
+
+/// What `work` gives for the candidate (0) and the reference (1), at the same time where the system has a thread to give.
+fn on_both<T: Send>(
+    work: impl Fn(usize) -> Result<T, ReadError> + Sync,
+) -> (Result<T, ReadError>, Result<T, ReadError>) {
+    std::thread::scope(|scope| {
+        let other = std::thread::Builder::new().spawn_scoped(scope, || work(1));
+        let candidate = work(0);
+        let reference = match other {
+            Ok(thread) => thread.join().unwrap_or(Err(ReadError::Interrupted)),
+            Err(_) => work(1),
+        };
+        (candidate, reference)
+    })
 }
 
 /// Which units of candidate and reference take part: all of the larger side, at most [`QUERIES`] evenly spaced ones of the other.
