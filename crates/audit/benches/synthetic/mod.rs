@@ -1,8 +1,13 @@
 //! Synthetic bf16 checkpoints in the Llama layout: Gaussian weights, and a second one with noise added.
 
+#![allow(dead_code, reason = "each benchmark uses a part")]
+
+pub(crate) mod laundered;
+
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+use stemmata_model::Weights;
 use stemmata_stats::SplitMix64;
 
 /// The weight file's name.
@@ -23,6 +28,10 @@ pub(crate) const SMALL: Shape =
 /// The shapes of Llama 3.1 8B, 16.1 GB.
 pub(crate) const LLAMA_8B: Shape =
     Shape { layers: 32, residual: 4096, hidden: 14336, kv: 1024, vocabulary: 128_256 };
+
+/// The shapes of Llama 3.1 70B, 141 GB.
+pub(crate) const LLAMA_70B: Shape =
+    Shape { layers: 80, residual: 8192, hidden: 28672, kv: 1024, vocabulary: 128_256 };
 
 fn tensors(shape: &Shape) -> Vec<(String, [u64; 2])> {
     let (d, h, kv) = (shape.residual, shape.hidden, shape.kv);
@@ -59,33 +68,8 @@ pub(crate) fn pair(root: &Path, shape: &Shape) -> [PathBuf; 2] {
 }
 
 fn write(directory: &Path, shape: &Shape, noisy: bool) -> std::io::Result<()> {
-    let heads = shape.residual / 128;
-    std::fs::write(
-        directory.join("config.json"),
-        format!(
-            r#"{{"model_type":"llama","architectures":["LlamaForCausalLM"],"hidden_size":{},"num_attention_heads":{heads},"num_key_value_heads":{},"num_hidden_layers":{},"intermediate_size":{},"vocab_size":{},"rms_norm_eps":1e-5}}"#,
-            shape.residual,
-            shape.kv / 128,
-            shape.layers,
-            shape.hidden,
-            shape.vocabulary
-        ),
-    )?;
-    let (mut header, mut at) = (String::from("{"), 0);
-    for (name, [rows, cols]) in tensors(shape) {
-        let end = at + rows * cols * 2;
-        header +=
-            &format!(r#""{name}":{{"dtype":"BF16","shape":[{rows},{cols}],"data_offsets":[{at},{end}]}},"#);
-        at = end;
-    }
-    header.pop();
-    header.push('}');
-    while header.len() % 8 != 0 {
-        header.push(' ');
-    }
-    let mut out = BufWriter::with_capacity(1 << 22, File::create(directory.join(FILE))?);
-    out.write_all(&(header.len() as u64).to_le_bytes())?;
-    out.write_all(header.as_bytes())?;
+    let list: Vec<_> = tensors(shape).into_iter().map(|(name, extents)| (name, extents.to_vec())).collect();
+    let (mut out, at) = begin(directory, shape, &list)?;
     // Weights and noise come from tables of 64 Ki normal values: two sums of two look-ups per random word.
     let mut random = SplitMix64::new(1);
     let half: Vec<f32> = (0..32_768).map(|_| 0.02 * random.normal() as f32).collect();
@@ -112,6 +96,65 @@ fn write(directory: &Path, shape: &Shape, noisy: bool) -> std::io::Result<()> {
             left = left.saturating_sub(2);
         }
         out.write_all(&chunk)?;
+    }
+    out.into_inner()?.sync_all()
+}
+
+/// Writes configuration and header; returns the file, at its first weight, and how many bytes of weights there are.
+fn begin(
+    directory: &Path,
+    shape: &Shape,
+    tensors: &[(String, Vec<u64>)],
+) -> std::io::Result<(BufWriter<File>, u64)> {
+    std::fs::write(directory.join("config.json"), config(shape))?;
+    let (mut header, mut at) = (String::from("{"), 0);
+    for (name, shape) in tensors {
+        let end = at + shape.iter().product::<u64>() * 2;
+        header += &format!(r#""{name}":{{"dtype":"BF16","shape":{shape:?},"data_offsets":[{at},{end}]}},"#);
+        at = end;
+    }
+    header.pop();
+    header.push('}');
+    while header.len() % 8 != 0 {
+        header.push(' ');
+    }
+    let mut out = BufWriter::with_capacity(1 << 22, File::create(directory.join(FILE))?);
+    out.write_all(&(header.len() as u64).to_le_bytes())?;
+    out.write_all(header.as_bytes())?;
+    Ok((out, at))
+}
+
+/// `config.json` of a Llama-like model.
+pub(crate) fn config(shape: &Shape) -> String {
+    format!(
+        r#"{{"model_type":"llama","architectures":["LlamaForCausalLM"],"hidden_size":{},"num_attention_heads":{},"num_key_value_heads":{},"num_hidden_layers":{},"intermediate_size":{},"vocab_size":{},"rms_norm_eps":1e-5}}"#,
+        shape.residual,
+        shape.residual / 128,
+        shape.kv / 128,
+        shape.layers,
+        shape.hidden,
+        shape.vocabulary
+    )
+}
+
+/// Writes a computed model as bf16.
+pub(crate) fn write_generated(directory: &Path, shape: &Shape, weights: &dyn Weights) -> std::io::Result<()> {
+    std::fs::create_dir_all(directory)?;
+    let tensors = weights.tensors();
+    let list: Vec<_> = tensors.iter().map(|t| (t.name.clone(), t.shape.clone())).collect();
+    let (mut out, _) = begin(directory, shape, &list)?;
+    let mut values = Vec::new();
+    for (index, tensor) in tensors.iter().enumerate() {
+        let step = 16 * tensor.shape.last().copied().unwrap_or(1);
+        let mut start = 0;
+        while start < tensor.elements() {
+            values.resize(step.min(tensor.elements() - start) as usize, 0.0_f32);
+            weights.read(index, start, &mut values).expect("computed weights can be read");
+            for x in &values {
+                out.write_all(&half::bf16::from_f32(*x).to_bits().to_le_bytes())?;
+            }
+            start += values.len() as u64;
+        }
     }
     out.into_inner()?.sync_all()
 }
