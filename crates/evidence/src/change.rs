@@ -64,9 +64,7 @@ pub(crate) fn change(total: &Moments) -> Option<Change> {
 /// Describes the change as noise. `None` when nothing changed, all tensors are tiny, or the change is larger than the
 /// weights themselves (then it is a replacement or another scale, not noise).
 ///
-/// `significand_bits` of the coarser storage give the rounding variance: for a value of magnitude w it is
-/// ulp(w)²/12 with ulp = 2·w·2^−bits/m for a mantissa m in 1..2 (the hidden bit counts), on average
-/// 4·0.541·w²·4^−bits/12 over a log-uniform mantissa.
+/// `significand_bits` of the coarser storage give the rounding variance.
 pub(crate) fn noise(pairs: &[&PairMeasurement], significand_bits: Option<u32>) -> Option<Noise> {
     let large: Vec<&Moments> = pairs
         .iter()
@@ -77,7 +75,7 @@ pub(crate) fn noise(pairs: &[&PairMeasurement], significand_bits: Option<u32>) -
     if elements == 0 || total(pairs.iter().copied()).relative_change() > 1.0 {
         return None;
     }
-    let rounding = significand_bits.map_or(0.0, |bits| 0.541 * 4f64.powi(1 - bits as i32) / 12.0);
+    let rounding = significand_bits.map_or(0.0, rounding_variance);
     let (mut variance, mut kurtosis, mut correlation, mut passing) = (0.0, 0.0, 0.0, 0.0);
     let mut sigmas = Vec::with_capacity(large.len());
     for m in &large {
@@ -101,6 +99,13 @@ pub(crate) fn noise(pairs: &[&PairMeasurement], significand_bits: Option<u32>) -
         sigma_variation: if mean > 0.0 { scatter.sqrt() / mean } else { 0.0 },
         gaussian: passing >= GAUSSIAN_SHARE * n,
     })
+}
+
+/// Variance that rounding to `bits` of significand (the hidden bit counts) leaves, as a share of the square: for a value of
+/// magnitude w it is ulp(w)²/12 with ulp = 2·w·2^−bits/m for a mantissa m in 1..2, on average 4·0.541·w²·4^−bits/12 over a
+/// log-uniform mantissa.
+pub(crate) fn rounding_variance(bits: u32) -> f64 {
+    0.541 * 4f64.powi(1 - bits as i32) / 12.0
 }
 
 /// How the change of one tensor is distributed.

@@ -81,7 +81,10 @@ pub fn judge(measurement: &Measurement, storage: &StorageFacts, rule: &DecisionR
     };
     let reading =
         if dependent { structure::read(structure, None, threshold, &inherited, reading) } else { reading };
-    let moved = search::describe(&measurement.searched, &evidence, &rejected);
+    let moved = search::describe(&measurement.searched, &evidence, storage.significand_bits, &rejected);
+    // What was read at equal indices speaks first.
+    let moved = moved.filter(|_| reading.relation.is_none());
+    let direction = moved.as_ref().map_or(reading.direction, |m| m.direction);
     let rejecting = |e: &&Evidence| rejected(e);
     let tier = match evidence.iter().filter(rejecting).any(|e| !matches!(e.test, TestKind::UnitAgreement(_)))
     {
@@ -94,7 +97,7 @@ pub fn judge(measurement: &Measurement, storage: &StorageFacts, rule: &DecisionR
     let coverage = Coverage::of(measurement, storage);
     let kind = match () {
         () if identical => Kind::Identical,
-        () if dependent && reading.direction != Direction::Unknown => Kind::Derived,
+        () if dependent && direction != Direction::Unknown => Kind::Derived,
         () if dependent => Kind::Related,
         () if family == 0 || weak || all_equal || mostly_equal(&all) || coverage.is_thin() => {
             Kind::Inconclusive
@@ -106,7 +109,7 @@ pub fn judge(measurement: &Measurement, storage: &StorageFacts, rule: &DecisionR
         kind,
         tier,
         relation: reading.relation.or(moved.as_ref().map(|m| m.relation)),
-        direction: reading.direction,
+        direction,
         cue: reading.cue.or(moved.map(|m| m.cue)),
         log10_p: bonferroni(&log10_ps, family),
         tests: family,

@@ -250,6 +250,8 @@ fn units_found_elsewhere_make_a_relation_and_an_effect_alone_says_so() {
         matched: (400, 190),
         agreeing,
         unmoved: 1,
+        residue: Some(0.05),
+        flat_gains: [true, false],
     };
     let of = |found: LayerMatch| {
         let groups = vec![group(0, channels(400, 0.0, &mut SplitMix64::new(4)))];
@@ -260,11 +262,22 @@ fn units_found_elsewhere_make_a_relation_and_an_effect_alone_says_so() {
             search_tests: 8,
             ..Measurement::default()
         };
-        judge(&measurement, &StorageFacts::default(), &DecisionRule::default())
+        let storage = StorageFacts { significand_bits: Some(8), ..StorageFacts::default() };
+        judge(&measurement, &storage, &DecisionRule::default())
     };
     let exact = of(found(0.9, 390));
     assert_eq!((exact.verdict.kind, exact.verdict.tier), (Kind::Related, crate::Tier::Exact));
     assert_eq!(exact.verdict.relation, Some("rotated"));
+    // Equal up to the rounding of bf16, and the gains of one side folded away: that one came second.
+    let equal = LayerMatch { residue: Some(5e-6), ..found(0.9, 390) };
+    let direction = |found: LayerMatch| of(found).verdict.direction;
+    assert_eq!(direction(equal.clone()), Direction::CandidateFromReference);
+    assert_eq!(of(equal.clone()).verdict.kind, Kind::Derived);
+    let turned = LayerMatch { flat_gains: [false, true], ..equal.clone() };
+    assert_eq!(direction(turned), Direction::ReferenceFromCandidate);
+    let gainless = LayerMatch { flat_gains: [true, true], ..equal.clone() };
+    assert_eq!(direction(gainless), Direction::Unknown);
+    assert_eq!(direction(LayerMatch { residue: Some(1e-4), ..equal }), Direction::Unknown, "trained since");
     assert!(
         exact.components.iter().all(|c| c.change.is_none()),
         "nothing is said of change at equal indices"

@@ -1,7 +1,8 @@
 //! Tests on units that were matched wherever they are.
 
+use crate::change::rounding_variance;
 use crate::tests_of_dependence::{SIGN_NULL, add_up, cosine};
-use crate::{Evidence, Judgement, Kind, Scope, TestKind};
+use crate::{Direction, Evidence, Judgement, Kind, Scope, TestKind};
 use std::collections::BTreeSet;
 use stemmata_alignment::{Basis, Channel, LayerMatch, SearchPlan};
 use stemmata_architecture::{ChannelAxis, Component};
@@ -91,17 +92,26 @@ fn pair(scope: Scope, basis: Basis, matches: &[&LayerMatch]) -> Vec<Evidence> {
     tests
 }
 
+/// What a solved rotation leaves of a row, as a share of its square, even where storage leaves less.
+const SMALLEST_RESIDUE: f64 = 1e-9;
+
 /// What a search found, in words.
 pub(crate) struct Moved {
     pub(crate) relation: &'static str,
+    pub(crate) direction: Direction,
     pub(crate) cue: String,
 }
 
 /// Names what was done to a candidate whose units were found elsewhere; `None` when they lie where they lay, or nothing was
 /// found.
+///
+/// A rotation can be turned back, but gains that were folded into the weights cannot be told apart from them again: where all
+/// that was searched is equal up to rounding and one side's gains are one number in every layer, that side was made from the other
+/// (or from an exact copy). `significand_bits` are those of the coarser storage.
 pub(crate) fn describe(
     searched: &[LayerMatch],
     evidence: &[Evidence],
+    significand_bits: Option<u32>,
     rejected: &dyn Fn(&Evidence) -> bool,
 ) -> Option<Moved> {
     let found = |basis: Basis| {
@@ -134,7 +144,23 @@ pub(crate) fn describe(
         () if flipped => "rescaled",
         () => return None,
     };
-    Some(Moved { relation, cue: words.join("; ") })
+    let mut direction = Direction::Unknown;
+    if rotated
+        && let Some(bits) = significand_bits
+        && of().all(|m| {
+            m.residue.is_some_and(|residue| residue <= 4.0 * rounding_variance(bits).max(SMALLEST_RESIDUE))
+        })
+    {
+        let folded = |side: usize| of().all(|m| m.flat_gains[side] && !m.flat_gains[1 - side]);
+        if let Some(side) = (0..2).find(|side| folded(*side)) {
+            direction = [Direction::CandidateFromReference, Direction::ReferenceFromCandidate][side];
+            let (child, parent) = [("candidate", "reference"), ("reference", "candidate")][side];
+            words.push(format!(
+                "folded gains: those of the {child} are one number, the units are the {parent}'s up to rounding"
+            ));
+        }
+    }
+    Some(Moved { relation, direction, cue: words.join("; ") })
 }
 
 /// The largest effect of a rejecting search test among those of one layer.

@@ -17,6 +17,8 @@ pub(crate) struct Units {
     pub(crate) up: Columns,
     /// What a unit writes.
     pub(crate) down: Columns,
+    /// Whether the gains before the block are one number, as they are after folding and never after training.
+    pub(crate) flat_gain: bool,
 }
 
 /// Where the feed-forward matrices of one layer lie.
@@ -94,6 +96,7 @@ impl<'a> Block<'a> {
         let gain = self.gain(weights, directions.width())?;
         let read = |parts: &[&Part]| inputs(weights, parts, directions, &gain, picked, stop);
         Ok(Units {
+            flat_gain: self.gain.is_some() && is_flat(&gain),
             gate: if self.gates.is_empty() { None } else { Some(read(&self.gates)?) },
             up: read(&self.ups)?,
             down: outputs(weights, &self.downs, directions, picked, stop)?,
@@ -139,6 +142,10 @@ impl<'a> Block<'a> {
         }
         Ok(gain)
     }
+}
+
+fn is_flat(gain: &[f32]) -> bool {
+    gain.iter().all(|g| (g - gain[0]).abs() <= 1e-3 * gain[0].abs())
 }
 
 /// Those of `picked` (increasing) that lie in `first .. first + count`, as positions in the list and offsets from `first`.
