@@ -72,8 +72,11 @@ pub fn judge(measurement: &Measurement, storage: &StorageFacts, rule: &DecisionR
     let dependent_components: Vec<Component> =
         components.iter().filter(|c| c.kind.is_dependence()).map(|c| c.component).collect();
     let reading = match (dependent, change::change(&total(inherited.iter().copied()))) {
-        // A relation is that of the models, not of the few tensors that could be read.
-        (true, Some(change)) if covers_most(&inherited, measurement, &dependent_components) => {
+        // A relation is that of the models, not of the few tensors that could be read, or that lie where they lay.
+        (true, Some(change))
+            if covers_most(&inherited, measurement, &dependent_components)
+                && 2 * elements(&inherited) >= elements(&comparable) =>
+        {
             let noise = noise(&inherited, storage.significand_bits);
             direction::read(&inherited, &change, noise.as_ref(), storage)
         }
@@ -416,6 +419,10 @@ fn missing(
         }
     };
     vec![reason]
+}
+
+fn elements(pairs: &[&PairMeasurement]) -> u64 {
+    pairs.iter().map(|p| p.candidate_shape.0 * p.candidate_shape.1).sum()
 }
 
 /// Whether the equality of a pair would mean anything.
