@@ -5,7 +5,7 @@ use stemmata_alignment::mixture::{
     Gram, MOST_REFERENCES, MixturePass, atoms, grams, mixture_plan, overshoot, ratios,
 };
 use stemmata_evidence::merge::{
-    Merge, MergeOutcome, Weighed, is_ambiguous, settle, sparse, sparse_trials, weigh,
+    Merge, MergeMethod, MergeOutcome, Weighed, is_ambiguous, settle, sparse, sparse_trials, weigh,
 };
 use stemmata_model::Weights;
 
@@ -102,9 +102,13 @@ fn in_elements(
         } else {
             (found.factors, plain)
         };
-        let explained = |merge: &Merge| merge.explained.map_or(0.0, |e| e[0]);
+        // x as a base and the base as a parent are another way to say the same, which names no method.
+        let worth = |merge: &Merge| {
+            let named = if merge.method == MergeMethod::Undetermined { 0.0 } else { 1.0 };
+            named + merge.explained.map_or(0.0, |e| e[0])
+        };
         if let Some(merge) = sparse(base, others, &found, joint, &counts)
-            && best.as_ref().is_none_or(|best| explained(&merge) > explained(best))
+            && best.as_ref().is_none_or(|best| worth(&merge) > worth(best))
         {
             best = Some(merge);
         }

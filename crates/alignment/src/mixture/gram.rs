@@ -15,6 +15,10 @@ const LANES: usize = 8;
 pub struct Gram {
     /// Which matrix.
     pub key: PairKey,
+    /// The candidate's stored tensor that the matrix is all or a part of.
+    pub tensor: usize,
+    /// Elements of the matrix.
+    pub size: u64,
     /// Elements that were looked at.
     pub n: u64,
     /// Inner products of the models, row-major, symmetric; the candidate is 0.
@@ -67,6 +71,8 @@ fn gram(place: &Place, values: &[Vec<f32>], pass: MixturePass<'_>) -> Gram {
     let equal = |other: &Vec<f32>| values[0].iter().zip(other).filter(|(a, b)| a == b).count() as u64;
     Gram {
         key: place.key,
+        tensor: place.views[0].tensor,
+        size: place.views[0].elements(),
         n: values[0].len() as u64,
         products: products(values),
         roundings: (0..models).map(rounding).collect(),

@@ -2,6 +2,8 @@
 
 use crate::rounding;
 use nalgebra::{DMatrix, DVector, SymmetricEigen};
+use std::collections::BTreeMap;
+use std::rc::Rc;
 use stemmata_alignment::PairKey;
 use stemmata_alignment::mixture::Gram;
 
@@ -23,6 +25,8 @@ pub(super) struct Pool {
     products: Vec<f64>,
     /// Per model, the energy of its rounding where that is coarser than the candidate's.
     coarse: Vec<f64>,
+    /// Products over the whole stored tensor that the matrix is a part of: mergekit takes angles there.
+    stored: Rc<[f64]>,
 }
 
 /// A least-squares fit of the candidate.
@@ -49,8 +53,20 @@ impl Fit {
     }
 }
 
-/// The inner products at one place; `None` where the candidate is zero throughout.
-pub(super) fn scaled(gram: &Gram) -> Option<(PairKey, Pool)> {
+/// The inner products of every matrix where the candidate is not zero throughout.
+pub(super) fn scaled(grams: &[Gram]) -> Vec<(PairKey, Pool)> {
+    let mut stored: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
+    for gram in grams {
+        // A sample stands for its matrix.
+        let share = gram.size as f64 / gram.n.max(1) as f64;
+        let sums = stored.entry(gram.tensor).or_insert_with(|| vec![0.0; gram.products.len()]);
+        sums.iter_mut().zip(&gram.products).for_each(|(sum, x)| *sum += share * x);
+    }
+    let stored: BTreeMap<usize, Rc<[f64]>> = stored.into_iter().map(|(k, v)| (k, v.into())).collect();
+    grams.iter().filter_map(|gram| scaled_one(gram, stored.get(&gram.tensor)?)).collect()
+}
+
+fn scaled_one(gram: &Gram, stored: &Rc<[f64]>) -> Option<(PairKey, Pool)> {
     let models = gram.models();
     let energy = gram.product(0, 0);
     let of_grid = |model: usize| {
@@ -72,6 +88,7 @@ pub(super) fn scaled(gram: &Gram) -> Option<(PairKey, Pool)> {
         Pool {
             n: gram.n as f64,
             models,
+            stored: Rc::clone(stored),
             products: gram.products.iter().map(|x| x * factor).collect(),
             coarse: (0..models).map(|model| if model == 0 { 0.0 } else { coarse(model) * factor }).collect(),
         },
@@ -153,7 +170,10 @@ impl Pool {
 
     /// Weights of spherical interpolation (Shoemake 1985) at `t` between two models, as mergekit forms them.
     pub(super) fn slerp(&self, set: [usize; 2], t: f64) -> [f64; 2] {
-        let cosine = self.cosine(set[0], set[1]).clamp(-1.0, 1.0);
+        let product = |a: usize, b: usize| self.stored[a * self.models + b];
+        let [a, b] = set;
+        let scale = (product(a, a) * product(b, b)).sqrt();
+        let cosine = if scale > 0.0 { (product(a, b) / scale).clamp(-1.0, 1.0) } else { 1.0 };
         if cosine.abs() > STRAIGHT {
             return [1.0 - t, t];
         }

@@ -89,7 +89,7 @@ fn collapse(whole: &Pool, models: usize) -> (Vec<usize>, Vec<(usize, usize)>) {
 impl Models {
     /// `None` without any value.
     pub(super) fn new(grams: &[Gram]) -> Option<Models> {
-        let parts: Vec<(PairKey, Pool)> = grams.iter().filter_map(scaled).collect();
+        let parts = scaled(grams);
         let whole = Pool::sum(parts.iter().map(|(_, pool)| pool))?;
         let (distinct, equal) = collapse(&whole, grams.first().map_or(0, Gram::models));
         Some(Models { parts, whole, distinct, equal })

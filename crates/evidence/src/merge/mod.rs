@@ -167,7 +167,8 @@ pub struct Merge {
     pub parents: Vec<usize>,
     /// Whether the first parent is a base that the others' differences are taken from.
     pub base: bool,
-    /// Weight per parent over the whole model. With a base, of a sparse merge, the factors of the differences, the base's being 1.
+    /// Weight per parent over the whole model; of a sparse merge the weights of the differences, the base's being 1, without standard
+    /// errors.
     pub weights: Vec<Estimate>,
     /// Over what weights are constant.
     pub granularity: Granularity,
@@ -177,6 +178,8 @@ pub struct Merge {
     pub slerp_alike: bool,
     /// Share of each difference that was kept, of sparse merges.
     pub densities: Vec<f64>,
+    /// Whether weights were divided by the sum of those that were kept, of sparse merges.
+    pub normalized: bool,
     /// References that could stand in for a parent: (place among the parents, model).
     pub alternatives: Vec<(usize, usize)>,
     /// Residual energy in units of rounding.
@@ -229,7 +232,7 @@ pub fn is_ambiguous(merge: &Merge) -> bool {
 }
 
 /// Share of elements beyond half a spacing up to which a residual can be one rounding.
-const ROUNDED: f64 = 0.01;
+const ROUNDED: f64 = 0.02;
 /// How many times as many elements must be beyond it for the other members.
 const BEYOND: f64 = 4.0;
 

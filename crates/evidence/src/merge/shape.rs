@@ -178,6 +178,7 @@ impl Merge {
             groups: Vec::new(),
             slerp_alike: false,
             densities: Vec::new(),
+            normalized: false,
             alternatives: Vec::new(),
             excess: 0.0,
             homogeneity: None,

@@ -8,8 +8,8 @@ use stemmata_alignment::mixture::{AtomCounts, Gram, Ratios};
 const PAIRS: usize = 3;
 const BASES: usize = 3;
 /// Share of the elements beside the base's that must be explained, and that may be by chance.
-const EXPLAINED: f64 = 0.9;
-const BY_CHANCE: f64 = 0.5;
+const EXPLAINED: f64 = 0.8;
+const BY_CHANCE: f64 = 0.3;
 /// Share of elements that must be the base's: else nothing was dropped.
 const DROPPED: f64 = 0.01;
 /// How much more often small differences must be dropped than large ones to call that trimming, and at most for chance.
@@ -22,6 +22,8 @@ const SUMMED: f64 = 0.5;
 const ENOUGH: u64 = 64;
 /// Share of the kept elements above the size that the density is read at.
 const KEPT: f64 = 0.9;
+/// Below this share of its factor alone a difference was weighted anew where both were kept.
+const NORMALIZED: f64 = 0.95;
 
 /// Bases and pairs of models worth a look at single elements, most likely first. A base is likely where many elements equal it.
 pub fn sparse_trials(grams: &[Gram]) -> Vec<(usize, [usize; 2])> {
@@ -74,20 +76,19 @@ pub fn sparse(
     };
     let mut merge = Merge::new(method, MergeBasis::Elements, vec![base, others[0], others[1]]);
     merge.base = true;
-    let factor = |value: f64| Estimate { value, standard_error: f64::INFINITY };
-    merge.weights = vec![factor(1.0), factor(ratios.factors[0]), factor(ratios.factors[1])];
-    // Under a sum of both each has its share; alone, under normalisation, all of it.
-    merge.groups = Vec::new();
     merge.densities = densities(method, counts, [small, large]);
-    if method != MergeMethod::Undetermined {
-        let sum = joint[0] + joint[1];
-        let alone = ratios.factors;
-        let normalised = joint.iter().zip(alone).all(|(j, a)| *j < 0.95 * a) && sum > 0.0;
-        if normalised {
-            merge.weights[1] = factor(joint[0]);
-            merge.weights[2] = factor(joint[1]);
-        }
-    }
+    let alone = ratios.factors;
+    // Under normalisation a difference alone has the whole weight, and beside the other one its share.
+    merge.normalized =
+        method != MergeMethod::Undetermined && joint.iter().zip(alone).all(|(j, a)| *j < NORMALIZED * a);
+    let factors = if merge.normalized { joint } else { alone };
+    let raised = |i: usize| match method {
+        MergeMethod::DareTies | MergeMethod::DareLinear => merge.densities[i],
+        _ => 1.0,
+    };
+    let weights = [1.0, factors[0] * raised(0), factors[1] * raised(1)];
+    let unknown = |value: f64| Estimate { value, standard_error: f64::INFINITY };
+    merge.weights = weights.map(unknown).to_vec();
     merge.explained = Some([explained, chance]);
     Some(merge)
 }

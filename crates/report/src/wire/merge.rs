@@ -74,6 +74,8 @@ pub struct Merge {
     pub groups: Vec<Group>,
     /// Whether straight line and sphere fit alike.
     pub slerp_alike: bool,
+    /// Whether weights were divided by the sum of those that were kept, of sparse merges.
+    pub normalized: bool,
     /// Residual energy in units of rounding; nothing for sparse merges.
     pub residual: Option<f64>,
     /// Whether weights are the same everywhere.
@@ -87,7 +89,7 @@ pub struct Merge {
 pub struct Parent {
     /// Index of the reference.
     pub reference: usize,
-    /// Weight; 1 − t and t for `slerp`; factor of the difference where there is a base and the merge is sparse.
+    /// Weight; 1 − t and t for `slerp`; of the difference, the base's being 1, for sparse merges.
     pub weight: Option<f64>,
     /// Standard error, from the residual.
     pub standard_error: Option<f64>,
@@ -178,6 +180,7 @@ fn of(merge: &audit::Merge, m: &audit::Merging) -> Merge {
         granularity: merge.granularity.name(),
         groups: merge.groups.iter().map(group).collect(),
         slerp_alike: merge.slerp_alike,
+        normalized: merge.normalized,
         residual: finite(merge.excess).filter(|_| merge.basis != audit::MergeBasis::Elements),
         homogeneity: merge.homogeneity.map(|h| Homogeneity {
             f: finite(h.f),
