@@ -34,8 +34,8 @@ pub use stemmata_alignment::{
 };
 pub use stemmata_architecture::{Component, Norm, Role};
 pub use stemmata_evidence::merge::{
-    Block, Estimate, Granularity, Homogeneity, Merge, MergeBasis, MergeMethod, MergeOutcome, WeightGroup,
-    Weighed,
+    Block, Estimate, Granularity, Homogeneity, Merge, MergeBasis, MergeMethod, MergeOutcome, Weighed,
+    WeightGroup,
 };
 pub use stemmata_evidence::{
     Change, ComponentVerdict, DecisionRule, Direction, Evidence, Judgement, Kind, LayerEffect, Noise,

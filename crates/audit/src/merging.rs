@@ -53,10 +53,8 @@ pub(crate) fn look(
         return Ok(None);
     }
     let theirs = plan.references.iter().map(|&i| wholes[i].1.weights() as &dyn Weights);
-    let models: Vec<&dyn Weights> =
-        std::iter::once(ours.weights() as &dyn Weights).chain(theirs).collect();
-    let pass =
-        MixturePass { plan: &plan, models: &models, threads: settings.threads, stop: settings.stop };
+    let models: Vec<&dyn Weights> = std::iter::once(ours.weights() as &dyn Weights).chain(theirs).collect();
+    let pass = MixturePass { plan: &plan, models: &models, threads: settings.threads, stop: settings.stop };
     let grams = grams(pass)?;
     let mut weighed = weigh(&grams);
     settings.check_stop()?;
@@ -85,11 +83,7 @@ pub(crate) fn look(
 }
 
 /// The sparse merge that explains most elements.
-fn in_elements(
-    pass: MixturePass<'_>,
-    grams: &[Gram],
-    significand: u32,
-) -> Result<Option<Merge>, AuditError> {
+fn in_elements(pass: MixturePass<'_>, grams: &[Gram], significand: u32) -> Result<Option<Merge>, AuditError> {
     let mut best: Option<Merge> = None;
     for (base, others) in sparse_trials(grams) {
         let found = ratios(pass, base, others, significand)?;
@@ -97,11 +91,8 @@ fn in_elements(
         // Under normalisation both together have other factors than each alone.
         let joint = plain.rest_factors().unwrap_or(found.factors);
         let fitted = atoms(pass, base, others, found.factors, joint, significand)?;
-        let (joint, counts) = if fitted.explained() > plain.explained() {
-            (joint, fitted)
-        } else {
-            (found.factors, plain)
-        };
+        let (joint, counts) =
+            if fitted.explained() > plain.explained() { (joint, fitted) } else { (found.factors, plain) };
         // x as a base and the base as a parent are another way to say the same, which names no method.
         let worth = |merge: &Merge| {
             let named = if merge.method == MergeMethod::Undetermined { 0.0 } else { 1.0 };

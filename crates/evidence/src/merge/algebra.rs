@@ -69,9 +69,8 @@ pub(super) fn scaled(grams: &[Gram]) -> Vec<(PairKey, Pool)> {
 fn scaled_one(gram: &Gram, stored: &Rc<[f64]>) -> Option<(PairKey, Pool)> {
     let models = gram.models();
     let energy = gram.product(0, 0);
-    let of_grid = |model: usize| {
-        (OF_LARGEST * rounding(gram.encodings[model])).powi(2) * gram.product(model, model)
-    };
+    let of_grid =
+        |model: usize| (OF_LARGEST * rounding(gram.encodings[model])).powi(2) * gram.product(model, model);
     let own = if gram.significands[0] > 0 { gram.roundings[0] } else { of_grid(0) };
     let own = own.max(NUMERIC * energy);
     if own <= 0.0 {

@@ -63,7 +63,8 @@ pub fn weigh(grams: &[Gram]) -> Weighed {
     weighed.best = Some((best.0.clone(), gain(best.1)));
     weighed.outcome = if single_excess <= MOST_EXCESS {
         MergeOutcome::OneReference
-    } else if let Some(shape) = models.at_rounding(&pairs, &triples).filter(|s| gain(s.squares) >= LEAST_GAIN) {
+    } else if let Some(shape) = models.at_rounding(&pairs, &triples).filter(|s| gain(s.squares) >= LEAST_GAIN)
+    {
         models.outcome(shape)
     } else {
         models.strangers(&pairs, &gain).map_or(MergeOutcome::NotFound, |m| MergeOutcome::Merge(Box::new(m)))

@@ -1,9 +1,7 @@
 //! How the weights of a set of parents run over the model, and whether on a straight line or on the sphere.
 
 use super::algebra::{Pool, fit_slerp};
-use super::{
-    Block, Estimate, Granularity, Homogeneity, Merge, MergeBasis, MergeMethod, WeightGroup,
-};
+use super::{Block, Estimate, Granularity, Homogeneity, Merge, MergeBasis, MergeMethod, WeightGroup};
 use std::collections::BTreeMap;
 use stemmata_alignment::PairKey;
 use stemmata_architecture::Role;
@@ -119,8 +117,7 @@ pub(super) fn shape(parts: &[(PairKey, Pool)], set: &[usize]) -> Shape {
     let finest = linear(parts, set, Granularity::Matrix);
     let whole = linear(parts, set, Granularity::Model);
     let n: f64 = parts.iter().map(|(_, pool)| pool.n).sum();
-    let degrees =
-        [finest.determined.saturating_sub(whole.determined) as f64, n - finest.determined as f64];
+    let degrees = [finest.determined.saturating_sub(whole.determined) as f64, n - finest.determined as f64];
     let homogeneity = (degrees[0] > 0.0 && finest.squares > 0.0).then(|| Homogeneity {
         f: (whole.squares - finest.squares) / degrees[0] / (finest.squares / degrees[1].max(1.0)),
         degrees,

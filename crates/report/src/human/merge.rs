@@ -25,7 +25,9 @@ pub(super) fn lines(blame: &Blame, pen: &Pen) -> Vec<String> {
             say(&format!("none: {} alone leaves nothing but rounding", single(blame, merging)));
         }
         (None, "layers") => say("none: every part is that of one reference, as the map of layers says"),
-        (None, "too-few-references") => say("not looked for: fewer than two references have the same matrices"),
+        (None, "too-few-references") => {
+            say("not looked for: fewer than two references have the same matrices")
+        }
         (None, _) => say(&not_found(blame, merging)),
     }
     for equal in &merging.equal {
@@ -33,7 +35,10 @@ pub(super) fn lines(blame: &Blame, pen: &Pen) -> Vec<String> {
         say(&format!("{a} equals {b} value by value and was left out"));
     }
     if merging.left_out > 0 {
-        say(&format!("{} further references were left out for their number", grouped(merging.left_out as u64)));
+        say(&format!(
+            "{} further references were left out for their number",
+            grouped(merging.left_out as u64)
+        ));
     }
     if let Some(merge) = &merging.merge {
         lines.extend(parents(blame, merge, pen));
