@@ -20,7 +20,8 @@ pub(crate) fn blame(blame: &Blame) -> Result<String, String> {
     if let Some(dtype) = dtype {
         out.push_str(&format!("dtype: {dtype}\n"));
     }
-    Ok(out)
+    // A list of filters begins on a line of its own.
+    Ok(out.replace(": \n", ":\n"))
 }
 
 fn map(blame: &Blame) -> Result<String, String> {

@@ -38,9 +38,9 @@ pub fn overshoot(
     let parts = pass.each(|i, place| {
         let (values, weights) = (pass.read(place, &models)?, &weights[i]);
         let mut out = Overshoot { n: values[0].len() as u64, beyond: vec![0; models.len()] };
-        for e in 0..values[0].len() {
+        for (e, value) in values[0].iter().enumerate() {
             let fit: f64 = weights.iter().zip(&values[1..]).map(|(w, x)| w * f64::from(x[e])).sum();
-            let off = (f64::from(values[0][e]) - fit).abs();
+            let off = (f64::from(*value) - fit).abs();
             for (m, beyond) in out.beyond.iter_mut().enumerate() {
                 let share = if m == 0 { 1.0 } else { weights[m - 1].abs() };
                 *beyond += u64::from(off > share * HALF * spacing(values[m][e], significands[m]));
@@ -77,8 +77,8 @@ pub fn ratios(
     let parts = pass.each(|_, place| {
         let values = pass.read(place, &models)?;
         let mut bins = [vec![(0_u64, 0.0_f64); BINS], vec![(0, 0.0); BINS]];
-        for e in 0..values[0].len() {
-            let unit = spacing(values[0][e], significand);
+        for (e, value) in values[0].iter().enumerate() {
+            let unit = spacing(*value, significand);
             let from_base = |m: usize| f64::from(values[m][e]) - f64::from(values[1][e]);
             if from_base(0).abs() <= unit {
                 continue;
