@@ -9,6 +9,7 @@ mod fixed;
 mod kernel;
 mod layer_map;
 mod measurement;
+pub mod mixture;
 mod plan;
 mod rows;
 mod search;

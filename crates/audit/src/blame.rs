@@ -1,7 +1,7 @@
 //! `blame`: which layer of which reference does each layer of a model come from?
 
 use crate::structure::{grids, places_layers, shapes, sketch_parts};
-use crate::{AuditError, Finding, InputFacts, Settings, Subject, Watch};
+use crate::{AuditError, Finding, InputFacts, Merging, Settings, Subject, Watch, merging};
 use std::sync::atomic::Ordering;
 use stemmata_alignment::{
     Column, EqualRows, LayerGrid, LayerRun, Measurement, SignOutcome, best_map, equal_rows, experts_of,
@@ -24,6 +24,8 @@ pub struct Blame {
     pub runs: Vec<(Component, Vec<LayerRun>)>,
     /// The experts of mixtures.
     pub experts: Vec<ExpertOrigin>,
+    /// What is said of the model as a sum of references, where weights are at hand.
+    pub merging: Option<Merging>,
     /// Token rows, per role and reference, where both models' weights are at hand.
     pub rows: Vec<RowOrigin>,
     /// Tests in the family, over all references; fixed before any weight is read.
@@ -126,6 +128,7 @@ pub fn blame(
         layers.extend(of_component);
     }
     let rows = token_rows(&ours, &theirs, settings)?;
+    let merging = merging::look(&ours, &theirs, settings)?;
     let mut findings = Vec::new();
     let mut bytes_read = 0;
     let sides = std::iter::once(("candidate", &ours)).chain(theirs.iter().map(|s| ("reference", s)));
@@ -155,6 +158,7 @@ pub fn blame(
         layers,
         runs,
         experts,
+        merging,
         rows,
         tests,
         alpha: settings.rule.alpha,

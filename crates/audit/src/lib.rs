@@ -12,6 +12,7 @@ mod finding;
 mod input;
 mod inspect;
 mod measuring;
+mod merging;
 mod searching;
 mod sketching;
 mod structure;
@@ -24,6 +25,7 @@ pub use error::AuditError;
 pub use finding::{Finding, explanation};
 pub use input::{InputFacts, Subject};
 pub use inspect::{ComponentFacts, Inspection, TensorRow, inspect};
+pub use merging::Merging;
 pub use searching::SearchMode;
 pub use sketching::{Sketched, sketch};
 
@@ -31,6 +33,10 @@ pub use stemmata_alignment::{
     Column, EqualRows, LayerCell, LayerGrid, LayerMap, LayerRun, Moments, PairKey, SignOutcome, Structure,
 };
 pub use stemmata_architecture::{Component, Norm, Role};
+pub use stemmata_evidence::merge::{
+    Block, Estimate, Granularity, Homogeneity, Merge, MergeBasis, MergeMethod, MergeOutcome, Weighed,
+    WeightGroup,
+};
 pub use stemmata_evidence::{
     Change, ComponentVerdict, DecisionRule, Direction, Evidence, Judgement, Kind, LayerEffect, Noise,
     NotTested, Power, Scope, TestKind, Tier, Verdict,

@@ -176,7 +176,7 @@ pub(crate) enum FormatName {
     Tsv,
     Json,
     Html,
-    /// The map of `blame` as a mergekit configuration, when every layer has an origin.
+    /// What `blame` found as a mergekit configuration: the merge, or the map of layers when every layer has an origin.
     Mergekit,
 }
 

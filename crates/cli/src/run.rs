@@ -94,7 +94,7 @@ fn carry_out(
                 return Ok(match stemmata_report::mergekit(&result, &context()) {
                     Ok(text) => write(common, text.as_bytes(), code),
                     Err(reason) => {
-                        output::tell(format_args!("error: the map is no mergekit configuration: {reason}"));
+                        output::tell(format_args!("error: this is no mergekit configuration: {reason}"));
                         output::tell("hint:  name more references after `--among`, or choose another format");
                         CANNOT
                     }

@@ -7,6 +7,7 @@
 mod change;
 mod direction;
 mod judge;
+pub mod merge;
 mod relation;
 mod search;
 mod structure;

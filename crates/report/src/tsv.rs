@@ -33,7 +33,7 @@ pub(crate) fn comparison(report: &Report) -> String {
     lines(&header, [row.to_vec()])
 }
 
-/// One row per layer and per expert.
+/// One row per layer, per expert and per parent of a merge.
 pub(crate) fn blame(blame: &Blame) -> String {
     let header = [
         "component",
@@ -44,11 +44,15 @@ pub(crate) fn blame(blame: &Blame) -> String {
         "reference_expert",
         "log10_p",
         "effect",
+        "merge_method",
+        "merge_weight",
+        "merge_weight_se",
     ];
     let index = |x: Option<u32>| x.map_or_else(String::new, |x| x.to_string());
     let name = |x: Option<usize>| tsv_cell(x.map_or("", |x| blame.reference(x)));
+    let empty = || [const { String::new() }; 3];
     let layers = blame.layers.iter().map(|l| {
-        vec![
+        let cells = [
             l.component.to_owned(),
             index(l.layer),
             String::new(),
@@ -57,10 +61,11 @@ pub(crate) fn blame(blame: &Blame) -> String {
             String::new(),
             number(l.log10_p),
             number(l.effect),
-        ]
+        ];
+        cells.into_iter().chain(empty()).collect()
     });
     let experts = blame.experts.iter().map(|e| {
-        vec![
+        let cells = [
             e.component.to_owned(),
             e.layer.to_string(),
             e.expert.to_string(),
@@ -69,9 +74,19 @@ pub(crate) fn blame(blame: &Blame) -> String {
             index(e.reference_expert),
             number(e.log10_p),
             number(e.effect),
-        ]
+        ];
+        cells.into_iter().chain(empty()).collect()
     });
-    lines(&header, layers.chain(experts))
+    let merges = blame.merging.iter().filter(|m| m.outcome == "merge").filter_map(|m| m.merge.as_ref());
+    let parents = merges.flat_map(|merge| {
+        merge.parents.iter().map(|p| {
+            let mut cells = vec![String::new(); 8];
+            cells[3] = name(Some(p.reference));
+            cells.extend([merge.method.to_owned(), number(p.weight), number(p.standard_error)]);
+            cells
+        })
+    });
+    lines(&header, layers.chain(experts).chain(parents))
 }
 
 /// One row per stored tensor.

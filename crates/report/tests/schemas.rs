@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{acquitted, blamed, context, derived, differing, inspected, shortened};
+use common::{acquitted, blamed, context, derived, differing, inspected, shortened, summed};
 use serde_json::Value;
 use stemmata_report::{Format, Style, Timing, blame, comparison, difference, inspection};
 
@@ -27,6 +27,7 @@ fn comparisons_follow_the_schema() {
 
 #[test]
 fn inspections_diffs_and_blames_follow_their_schemas() {
+    check(BLAME, &blame(&summed(), Format::Json, &Style::default(), &context()));
     check(BLAME, &blame(&blamed(), Format::Json, &Style::default(), &context()));
     check(INSPECTION, &inspection(&inspected(), Format::Json, &Style::default(), &context()));
     check(DIFFERENCE, &difference(&differing(), false, Format::Json, &Style::default(), &context()));

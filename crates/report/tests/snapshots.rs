@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{acquitted, blamed, context, derived, differing, inspected, shortened};
+use common::{acquitted, blamed, context, derived, differing, inspected, shortened, summed};
 use stemmata_report::{Context, Format, Style, Timing, blame, comparison, difference, inspection, mergekit};
 
 const WIDE: Style = Style { color: false, unicode: true, width: 110 };
@@ -47,6 +47,15 @@ fn blame_in_all_formats() {
         insta::assert_snapshot!(format!("blame-{}", format.name()), shown);
     }
     assert!(mergekit(&blamed(), &context()).unwrap_err().contains("layer 3"));
+}
+
+#[test]
+fn a_merge_in_all_formats() {
+    for format in [Format::Human, Format::Tsv] {
+        let shown = blame(&summed(), format, &WIDE, &context());
+        insta::assert_snapshot!(format!("merge-{}", format.name()), shown);
+    }
+    insta::assert_snapshot!("merge-mergekit", mergekit(&summed(), &context()).unwrap());
 }
 
 #[test]

@@ -8,7 +8,7 @@ mod elements;
 mod experts;
 mod grid;
 mod matrix;
-mod rounding;
+pub(crate) mod rounding;
 mod spectrum;
 mod tokens;
 

@@ -1,5 +1,6 @@
 //! A blame at a terminal: the map in runs, then layer by layer.
 
+use super::merge;
 use super::pen::{Paint, Pen};
 use super::shared;
 use super::table::{Align, Cell, Table};
@@ -12,6 +13,7 @@ pub(super) fn lines(blame: &Blame, pen: &Pen) -> Vec<String> {
     let mut lines = shared::inputs(&blame.inputs, pen);
     lines.push(String::new());
     lines.extend(runs(blame, pen));
+    lines.extend(merge::lines(blame, pen));
     lines.extend(layers(blame, pen));
     lines.extend(experts(blame, pen));
     lines.extend(rows(blame, pen));

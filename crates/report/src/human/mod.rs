@@ -5,6 +5,7 @@ mod comparison;
 mod curve;
 mod difference;
 mod inspection;
+mod merge;
 mod pen;
 mod shared;
 mod table;

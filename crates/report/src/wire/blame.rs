@@ -1,6 +1,7 @@
 //! The wire format of a blame.
 
 use super::comparison::{Input, Io, Remark, Tool};
+use super::merge::Merging;
 use super::{SCHEMA_VERSION, convert, finite};
 use crate::Context;
 use crate::text::clean;
@@ -32,6 +33,9 @@ pub struct Blame {
     pub runs: Vec<Run>,
     /// Experts of mixtures.
     pub experts: Vec<Expert>,
+    /// What is said of the model as a sum of references; absent where no weights are at hand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub merging: Option<Merging>,
     /// Token rows.
     pub rows: Vec<Rows>,
     /// Remarks.
@@ -126,6 +130,7 @@ impl Blame {
                 .flat_map(|(component, runs)| runs.iter().map(|r| run(*component, r)))
                 .collect(),
             experts: b.experts.iter().map(expert).collect(),
+            merging: b.merging.as_ref().map(Merging::new),
             rows: b.rows.iter().map(rows).collect(),
             findings: convert::remarks(&b.findings),
             io: Io::new(b.bytes_read, context),

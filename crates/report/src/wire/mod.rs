@@ -9,6 +9,7 @@ mod convert;
 mod difference;
 mod inspection;
 mod layer_map;
+mod merge;
 
 pub use blame::{Blame, Expert, Origin, Rows, Run};
 pub use comparison::{
@@ -18,6 +19,7 @@ pub use comparison::{
 pub use difference::{Difference, Row, Totals};
 pub use inspection::{Inspection, Part, StoredFile, Tensor, Tokenizer};
 pub use layer_map::{LayerMap, LayerRun};
+pub use merge::{Best, Equal, Group, Homogeneity, Merge, Merging, Parent, Single};
 
 /// Version of the wire format of all results.
 pub const SCHEMA_VERSION: &str = "1.0.0";

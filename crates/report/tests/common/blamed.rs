@@ -54,6 +54,20 @@ pub fn blamed() -> Blame {
             expert(1, Some((0, 0, Some(3))), -119.0, Some(0.88)),
             expert(2, None, 0.0, None),
         ],
+        merging: Some(Merging {
+            weighed: Weighed {
+                outcome: MergeOutcome::NotFound,
+                single: Some((1, Estimate { value: 0.99, standard_error: 1e-4 })),
+                single_excess: 1234.5,
+                best: Some((vec![1, 2], 0.21)),
+                equal: Vec::new(),
+                elements: 229_376,
+                matrices: 28,
+            },
+            references: vec![0, 1],
+            left_out: 0,
+            sampled: true,
+        }),
         rows: vec![
             RowOrigin {
                 role: Role::TokenEmbedding,
@@ -68,6 +82,44 @@ pub fn blamed() -> Blame {
         bytes_read: 16_062_177_280,
         seed: 0,
     }
+}
+
+/// The same models, the candidate being a sum of both, with weights of its own in attention, and a copy of the first.
+pub fn summed() -> Blame {
+    let weight = |value, standard_error| Estimate { value, standard_error };
+    let group = |block, a: f64| WeightGroup {
+        block: Some(block),
+        layer: None,
+        weights: vec![weight(a, 3e-5), weight(1.0 - a, 3e-5)],
+    };
+    let merge = Merge {
+        method: MergeMethod::Slerp,
+        basis: MergeBasis::Rounding,
+        parents: vec![1, 2],
+        base: false,
+        weights: vec![weight(0.6, 3e-4), weight(0.4, 3e-4)],
+        granularity: Granularity::Block,
+        groups: vec![group(Block::Attention, 0.7), group(Block::FeedForward, 0.3), group(Block::Other, 0.5)],
+        slerp_alike: false,
+        densities: Vec::new(),
+        normalized: false,
+        alternatives: vec![(1, 3)],
+        excess: 1.02,
+        homogeneity: None,
+        explained: None,
+    };
+    let mut blame = blamed();
+    let mut third = blame.references[1].clone();
+    third.reference = "./right-q8".to_owned();
+    let mut fourth = blame.references[0].clone();
+    fourth.reference = "./left-copy".to_owned();
+    blame.references.extend([third, fourth]);
+    if let Some(merging) = &mut blame.merging {
+        merging.references = vec![0, 1, 2, 3];
+        merging.weighed.equal = vec![(4, 1)];
+        merging.weighed.outcome = MergeOutcome::Merge(Box::new(merge));
+    }
+    blame
 }
 
 /// The derived pair with four of six layers kept.

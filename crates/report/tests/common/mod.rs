@@ -4,7 +4,7 @@
 mod blamed;
 mod others;
 
-pub use blamed::{blamed, shortened};
+pub use blamed::{blamed, shortened, summed};
 pub use others::{differing, inspected};
 
 use stemmata_architecture::{ChannelAxis, Component};
