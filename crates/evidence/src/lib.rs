@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod change;
+mod context;
 mod direction;
 mod judge;
 mod relation;
@@ -15,6 +16,7 @@ mod tests_of_dependence;
 mod verdict;
 
 pub use change::{Change, Noise};
+pub use context::{attention_profile, gain_cosine, norm_cosine};
 pub use direction::{StorageFacts, rounding};
 pub use judge::judge;
 pub use relation::refine;
