@@ -43,7 +43,7 @@ fn controls_stand_beside_the_verdict() {
     insta::assert_snapshot!("controlled-json", serde_json::to_string_pretty(&value["controls"]).unwrap());
     let page = comparison(&controlled(), Format::Html, &WIDE, &context());
     assert!(page.contains("<h2 id=\"controls\">") && page.contains("<td>! found</td>"), "{page}");
-    assert!(page.contains("<h2 id=\"context\">Context that proves nothing</h2>"), "{page}");
+    assert!(page.contains("<h2 id=\"context\">Context that is no evidence</h2>"), "{page}");
     assert!(!comparison(&acquitted(), Format::Html, &WIDE, &context()).contains("<h2 id=\"controls\">"));
 }
 

@@ -1,4 +1,4 @@
-//! What stands beside the verdict: controls, and the statistics that prove nothing.
+//! What stands beside the verdict: controls, and the statistics that are no evidence.
 
 use super::markup::{self, Cell, Table, esc, p};
 use crate::number::{Glyphs, NONE, bytes, effect, grouped, percent};
@@ -56,7 +56,7 @@ pub(super) fn section(report: &Report) -> String {
     markup::section("controls", "Controls", &body)
 }
 
-/// What a statistic is, and why it proves nothing.
+/// What a statistic is, and why it is no evidence.
 const NOTES: &[(&str, &str, &str)] = &[
     (
         "gain-cosine",
@@ -89,7 +89,7 @@ const NOTES: &[(&str, &str, &str)] = &[
     (
         "activation-cka",
         "linear CKA of activations on shared inputs",
-        "Shared inputs make it high for independent models: 0.75 and 0.83 were published for unrelated ones.",
+        "Shared inputs make it high for independent models: 0.75 and 0.83 were measured between models of different makers.",
     ),
 ];
 
@@ -120,11 +120,11 @@ pub(super) fn context(report: &Report) -> String {
         "<p>Models were accused of copying by numbers like these. They are printed beside the values that <b>independent</b> models have, so \
          that a high one is not mistaken for evidence.</p>\n{}<p class=\"small soft\">Independent models: {} pairs of small models that \
          were trained from independent random starts by one recipe. Larger models have other values; the reasons are the \
-         same.</p>\n<h3>Why they prove nothing</h3>\n<ul>\n{reasons}</ul>\n",
+         same.</p>\n<h3>Why they are no evidence</h3>\n<ul>\n{reasons}</ul>\n",
         table.render(),
         grouped(pairs)
     );
-    markup::section("context", "Context that proves nothing", &body)
+    markup::section("context", "Context that is no evidence", &body)
 }
 
 fn cells(statistic: &ContextStatistic, what: &str) -> Vec<Cell> {

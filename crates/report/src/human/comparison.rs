@@ -195,7 +195,7 @@ fn reading(report: &Report, pen: &Pen) -> Vec<String> {
     lines.extend(pen.labelled("declared", &words::declared(report.candidate())));
     if !report.context.is_empty() {
         let text = format!(
-            "{} statistics that prove nothing, beside their values among independent models: --format html",
+            "{} statistics that are no evidence, beside their values among independent models: --format html",
             report.context.len()
         );
         lines.extend(pen.labelled("context", &text));
