@@ -293,11 +293,14 @@ impl Mix {
     }
 }
 
+/// Units that are relabelled together: those of one role in one layer of a component, and how many there are.
+type Block = (Component, Option<u32>, Role, u64);
+
 /// Random choices, each a function of the seed and of what it is for, so that tensors that share a channel share its coin.
 struct Draws {
     seed: u64,
     signs: Vec<(Component, ChannelMap, u64, Arc<[f32]>)>,
-    labels: BTreeMap<(Component, Option<u32>, Role, u64), Arc<[u32]>>,
+    labels: BTreeMap<Block, Arc<[u32]>>,
 }
 
 impl Draws {

@@ -78,7 +78,7 @@ const NOTES: &[(&str, &str, &str)] = &[
     (
         "config-equality",
         "share of equal fields of the configurations",
-        "Architectures are copied openly and in good faith. A published tool confirms a match on equal fields without reading a \
+        "Architectures are reused openly. A published tool confirms a match on equal fields without reading a \
          weight.",
     ),
     (
