@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use stemmata_audit::{Backend, DecisionRule, Kind, Scope, Settings, SketchParams, TestKind, compare};
+use stemmata_audit::{
+    Backend, ContextStatistic, DecisionRule, Kind, Scope, Settings, SketchParams, TestKind, compare,
+};
 use stemmata_stats::{binomial_interval, kolmogorov_smirnov_normal, normal_quantile};
 
 /// One layer test of one pair.
@@ -21,14 +23,15 @@ struct Test {
 }
 
 /// One pair.
-struct Pair {
-    shares_init: bool,
+pub(crate) struct Pair {
+    pub(crate) shares_init: bool,
     family: String,
     kind: Kind,
     log10_p: f64,
     cosine: f64,
-    name: String,
+    pub(crate) name: String,
     tests: Vec<Test>,
+    pub(crate) context: Vec<ContextStatistic>,
 }
 
 pub(crate) fn run(options: &[String]) -> Result<(), Failure> {
@@ -37,11 +40,7 @@ pub(crate) fn run(options: &[String]) -> Result<(), Failure> {
     let out = PathBuf::from(take_option(&mut options, "--out")?.unwrap_or_else(|| "docs/methods".to_owned()));
     let date = take_option(&mut options, "--date")?;
     no_more(&options)?;
-    let mut models: Vec<String> = std::fs::read_dir(&zoo)?
-        .filter_map(|e| e.ok()?.file_name().into_string().ok())
-        .filter(|name| Path::new(&zoo).join(name).join("config.json").is_file())
-        .collect();
-    models.sort();
+    let models = models(Path::new(&zoo))?;
     let pairs = compare_all(Path::new(&zoo), &models)?;
     std::fs::create_dir_all(&out)?;
     let table = page(&models, &pairs, date.as_deref());
@@ -51,12 +50,23 @@ pub(crate) fn run(options: &[String]) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Names of the models of a zoo, sorted.
+pub(crate) fn models(zoo: &Path) -> Result<Vec<String>, Failure> {
+    let mut models: Vec<String> = std::fs::read_dir(zoo)?
+        .filter_map(|e| e.ok()?.file_name().into_string().ok())
+        .filter(|name| zoo.join(name).join("config.json").is_file())
+        .collect();
+    models.sort();
+    Ok(models)
+}
+
 /// The family is the name up to the first dash: `llama` of `llama-s07`.
-fn family(name: &str) -> &str {
+pub(crate) fn family(name: &str) -> &str {
     name.split('-').next().unwrap_or(name)
 }
 
-fn compare_all(zoo: &Path, models: &[String]) -> Result<Vec<Pair>, Failure> {
+/// Every two models of one family.
+pub(crate) fn compare_all(zoo: &Path, models: &[String]) -> Result<Vec<Pair>, Failure> {
     let mut todo = Vec::new();
     for (i, a) in models.iter().enumerate() {
         todo.extend(models[..i].iter().filter(|b| family(a) == family(b)).map(|b| (a, b)));
@@ -92,6 +102,7 @@ fn one(zoo: &Path, a: &str, b: &str) -> Result<Pair, String> {
         digests: false,
         rule: DecisionRule::default(),
         search: stemmata_audit::SearchMode::Auto,
+        controls: 0,
         params: SketchParams::default(),
         output: None,
     };
@@ -107,6 +118,7 @@ fn one(zoo: &Path, a: &str, b: &str) -> Result<Pair, String> {
         log10_p: result.judgement.verdict.log10_p,
         cosine: result.judgement.change.map_or(0.0, |c| c.cosine),
         name: format!("{a} / {b}"),
+        context: result.context,
         tests: tests
             .filter_map(|e| {
                 let p = e.p?;

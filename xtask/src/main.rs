@@ -8,6 +8,7 @@ use std::process::ExitCode;
 #[cfg(feature = "train")]
 mod calibrate;
 mod calibration;
+mod context;
 #[cfg(feature = "train")]
 mod fixtures;
 #[cfg_attr(not(feature = "train"), allow(dead_code, reason = "tested always, used by the trainer only"))]
@@ -27,6 +28,7 @@ commands:
   tidy            check the dependency table and the rules for files
   fixtures        train and write the fixture models          [--out DIR]
   calibrate       compare a calibration zoo's pairs          [--zoo DIR] [--out DIR] [--date TEXT]
+  context         statistics that prove nothing among its pairs  [--zoo DIR] [--out FILE]
   calibrate-zoo   train independent models for calibration    [--out DIR] [--models N] [--gpt2 N] [--shared-init K]
   calibrate-lines train bases, their children and models of the same start  [--out DIR] [--models N] [--gpt2 N]
 ";
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
     let done = match command {
         "tidy" => no_more(options).and_then(|()| Ok(tidy::run()?)),
         "calibrate" => calibration::run(options),
+        "context" => context::run(options),
         "fixtures" => fixtures(options),
         "calibrate-zoo" => calibrate_zoo(options),
         "calibrate-lines" => calibrate_lines(options),

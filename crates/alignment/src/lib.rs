@@ -5,6 +5,8 @@
 #![forbid(unsafe_code)]
 
 mod channels;
+mod cka;
+mod controls;
 mod fixed;
 mod kernel;
 mod layer_map;
@@ -21,6 +23,8 @@ mod worker;
 
 pub use stemmata_fingerprint::{Pattern, SelfCheck};
 
+pub use cka::linear_cka;
+pub use controls::Control;
 pub use layer_map::{
     BlockMatch, Break, Column, Exclusion, LayerCell, LayerGrid, LayerMap, LayerRun, Shapes, SignOutcome,
     Structure, best_map, experts_of, layer_grids, match_blocks, runs, sign_outside_layers,

@@ -97,6 +97,7 @@ fn run(paths: &[PathBuf; 2], backend: Backend) {
         digests: false,
         rule: DecisionRule::default(),
         search: stemmata_audit::SearchMode::Auto,
+        controls: 0,
         params: SketchParams::default(),
         output: None,
     };

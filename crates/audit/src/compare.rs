@@ -1,9 +1,12 @@
 //! `compare`: where does the candidate come from?
 
-use crate::input::Whole;
-use crate::{AuditError, Finding, InputFacts, SearchMode, Settings, Subject, Watch};
-use crate::{measuring, searching, sketching, structure, studying};
-use stemmata_alignment::{Measurement, measure_sketches, plan, search_plan};
+use crate::input::{Model, Whole};
+use crate::structure::Pair;
+use crate::{
+    AuditError, ContextStatistic, Controls, Finding, InputFacts, SearchMode, Settings, Subject, Watch,
+};
+use crate::{context, controls, measuring, searching, sketching, structure, studying};
+use stemmata_alignment::{Measurement, Shapes, SymmetryCheck, measure_sketches, plan, search_plan};
 use stemmata_architecture::{ChannelAxis, Component, Term};
 use stemmata_evidence::{
     Evidence, Judgement, Kind, NotTested, Scope, StorageFacts, TestKind, asks_for_map, judge, rounding,
@@ -23,6 +26,10 @@ pub struct Comparison {
     pub judgement: Judgement,
     /// Remarks, sorted.
     pub findings: Vec<Finding>,
+    /// Statistics that prove nothing, beside their values among independent models.
+    pub context: Vec<ContextStatistic>,
+    /// What the same tests say of pairs whose answer is known, where that was asked for.
+    pub controls: Option<Controls>,
     /// Bytes of weights fetched, of both sides.
     pub bytes_read: u64,
     /// Seed of every random choice.
@@ -44,35 +51,34 @@ pub fn compare(
             findings.extend(whole.findings(side));
         }
     }
-    let mut sketches = None;
-    let (mut measurement, storage) = match (&candidate, &reference) {
+    if settings.controls > 0 {
+        for subject in [&candidate, &reference] {
+            subject.needs_weights("compare --controls")?;
+        }
+    }
+    let (measurement, mut judgement, controls) = match (&candidate, &reference) {
         (Subject::Checkpoint(c), Subject::Checkpoint(r)) => {
-            let mut measurement = measuring::of(&plan(&c.anatomy, &r.anatomy), c, r, settings, watch)?;
-            if settings.search != SearchMode::Never {
-                measurement.search_tests = search_plan(&c.anatomy, &r.anatomy).tests;
-            }
-            (measurement, storage_facts(c, r))
+            let (models, storage) = ([c.model(), r.model()], storage_facts(c, r));
+            let (measurement, mut judgement) = decide(models, &storage, None, settings, watch)?;
+            studying::refine(&mut judgement, &measurement, c, r, settings)?;
+            let made = match settings.controls {
+                0 => None,
+                _ => Some(controls::run(models, &storage, &measurement, &judgement, settings, watch)?),
+            };
+            (measurement, judgement, made)
         }
         _ => {
             let (c, r) = (sketch_of(&candidate, settings, watch)?, sketch_of(&reference, settings, watch)?);
             comparable(&c, &r).map_err(|parameter| AuditError::NotComparable { parameter })?;
-            let measurement = measure_sketches(&c, &r);
-            sketches = Some((c, r));
-            (measurement, StorageFacts::default())
+            let mut measurement = measure_sketches(&c, &r);
+            let storage = StorageFacts::default();
+            let shapes = [structure::shapes(&candidate), structure::shapes(&reference)];
+            let pair = Pair::Sketches([&c, &r]);
+            let judgement = look(&mut measurement, &shapes, &pair, &storage, settings, watch)?;
+            (measurement, judgement, None)
         }
     };
-    let (ours, theirs) = (structure::shapes(&candidate), structure::shapes(&reference));
-    measurement.structure.reserved = ours.tests(&theirs);
-    let mut judgement = judge(&measurement, &storage, &settings.rule);
-    if asks_for_map(&judgement, &ours, &theirs) {
-        let sketches = sketches.as_ref().map(|(c, r)| (c, r));
-        structure::look(&mut measurement, &judgement, sketches, (&candidate, &reference), settings, watch)?;
-        judgement = judge(&measurement, &storage, &settings.rule);
-    }
-    if let (Subject::Checkpoint(c), Subject::Checkpoint(r)) = (&candidate, &reference) {
-        judgement = searching::run((c, r), judgement, &mut measurement, &storage, settings, watch)?;
-        studying::refine(&mut judgement, &measurement, c, r, settings)?;
-    }
+    let context = context::of(&candidate, &reference, &measurement, settings)?;
     for (side, subject) in [("candidate", &candidate), ("reference", &reference)] {
         if let Subject::Checkpoint(whole) = subject {
             admit_unmapped(side, whole, &mut judgement);
@@ -86,6 +92,7 @@ pub fn compare(
         }
     }
     findings.extend(of_result(candidate.facts(), reference.facts(), &measurement, &judgement));
+    findings.extend(controls.iter().flat_map(controls::findings));
     findings.sort();
     settings.check_stop()?;
     Ok(Comparison {
@@ -94,9 +101,52 @@ pub fn compare(
         measurement,
         judgement,
         findings,
+        context,
+        controls,
         bytes_read,
         seed: settings.params.seed,
     })
+}
+
+/// Measures and judges two models, as far as the decision on dependence goes. `checks` stand in for those of the models by
+/// themselves, so that a control is put to the tests that its original was put to.
+pub(crate) fn decide(
+    models: [Model<'_>; 2],
+    storage: &StorageFacts,
+    checks: Option<&[SymmetryCheck]>,
+    settings: &Settings<'_>,
+    watch: Watch<'_>,
+) -> Result<(Measurement, Judgement), AuditError> {
+    let [c, r] = models.map(|model| model.anatomy);
+    let mut measurement = measuring::of(&plan(c, r), models, settings, watch)?;
+    if let Some(checks) = checks {
+        measurement.checks = checks.to_vec();
+    }
+    if settings.search != SearchMode::Never {
+        measurement.search_tests = search_plan(c, r).tests;
+    }
+    let shapes = [c, r].map(Shapes::of_anatomy);
+    let judgement = look(&mut measurement, &shapes, &Pair::Models(models), storage, settings, watch)?;
+    let judgement = searching::run(models, judgement, &mut measurement, storage, settings, watch)?;
+    Ok((measurement, judgement))
+}
+
+/// Judges what was measured at equal indices, and looks for the map of layers where that asks for one.
+fn look(
+    measurement: &mut Measurement,
+    [ours, theirs]: &[Shapes; 2],
+    pair: &Pair<'_>,
+    storage: &StorageFacts,
+    settings: &Settings<'_>,
+    watch: Watch<'_>,
+) -> Result<Judgement, AuditError> {
+    measurement.structure.reserved = ours.tests(theirs);
+    let judgement = judge(measurement, storage, &settings.rule);
+    if !asks_for_map(&judgement, ours, theirs) {
+        return Ok(judgement);
+    }
+    structure::look(measurement, &judgement, pair, settings, watch)?;
+    Ok(judge(measurement, storage, &settings.rule))
 }
 
 fn sketch_of(subject: &Subject, settings: &Settings<'_>, watch: Watch<'_>) -> Result<Sketch, AuditError> {

@@ -80,7 +80,7 @@ pub fn diff(
     let mut plan = plan(&c.anatomy, &r.anatomy);
     let with_roles = plan.pairs.len();
     let loose = add_by_name(&c, &r, &mut plan);
-    let measurement = measuring::of(&plan, &c, &r, settings, watch)?;
+    let measurement = measuring::of(&plan, [c.model(), r.model()], settings, watch)?;
     let name = |whole: &Whole, index: usize| printable(&whole.opened.checkpoint.tensors[index].name);
     let mut rows: Vec<DifferenceRow> = measurement
         .pairs

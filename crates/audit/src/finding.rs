@@ -47,6 +47,14 @@ const EXPLANATIONS: &[(&str, &str)] = &[
         "outside-layers-only",
         "Only embeddings or heads depend on the reference; no layer does. A reused embedding does that, and so do token rows with a common default. It does not show that the layers were taken over.",
     ),
+    (
+        "negative-control-found",
+        "The same tests found dependence in a control: the candidate's own numbers with fair random signs and new labels, which depends on the reference by chance alone. That happens with probability at most alpha in each control. If it is more than chance, the tests have no null on this pair, and its verdict means nothing.",
+    ),
+    (
+        "positive-control-missed",
+        "A control with twice the share of the reference's weights that the statement of power speaks of was not found. The statement does not hold for this pair, and an acquittal that quotes it means less than it says.",
+    ),
     ("unmapped-tensors", "These tensors have no role that this build knows. They were not compared."),
     (
         "undecodable-tensors",

@@ -4,7 +4,7 @@ use crate::{AuditError, Event, Finding, Settings, Watch};
 use std::collections::{BTreeMap, BTreeSet};
 use stemmata_architecture::{Anatomy, Part, Term, dissect};
 use stemmata_fingerprint::{MAGIC, Sketch, decode};
-use stemmata_model::{Encoding, Hazard, Level, ModelRef, printable};
+use stemmata_model::{Encoding, Hazard, Level, ModelRef, Weights, printable};
 use stemmata_source::{
     CheckpointWeights, FileDigest, FileId, OpenOptions, Opened, combined_digest, digest_files,
     inventory_digest, open, read_prefix, read_whole,
@@ -63,9 +63,21 @@ pub struct Whole {
     pub(crate) facts: InputFacts,
 }
 
+/// Weights, and what they are for: a checkpoint's, or those of a control made from one.
+#[derive(Clone, Copy)]
+pub(crate) struct Model<'a> {
+    pub(crate) weights: &'a dyn Weights,
+    pub(crate) anatomy: &'a Anatomy,
+}
+
 impl Whole {
     pub(crate) fn weights(&self) -> &CheckpointWeights {
         &self.opened.weights
+    }
+
+    /// What the measurements need of it.
+    pub(crate) fn model(&self) -> Model<'_> {
+        Model { weights: &self.opened.weights, anatomy: &self.anatomy }
     }
 
     /// The encoding of the tensor that a part lies in.
@@ -171,6 +183,16 @@ impl Subject {
         match self {
             Subject::Checkpoint(whole) => Ok(whole),
             Subject::Sketch(_, facts) => Err(AuditError::NeedsWeights { path: facts.reference, verb }),
+        }
+    }
+
+    /// An error that names the verb where this is a sketch.
+    pub(crate) fn needs_weights(&self, verb: &'static str) -> Result<(), AuditError> {
+        match self {
+            Subject::Checkpoint(_) => Ok(()),
+            Subject::Sketch(_, facts) => {
+                Err(AuditError::NeedsWeights { path: facts.reference.clone(), verb })
+            }
         }
     }
 }

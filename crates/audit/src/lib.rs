@@ -6,6 +6,8 @@
 
 mod blame;
 mod compare;
+mod context;
+mod controls;
 mod diff;
 mod error;
 mod finding;
@@ -20,6 +22,8 @@ mod studying;
 
 pub use blame::{Blame, ExpertOrigin, LayerOrigin, RowOrigin, blame};
 pub use compare::{Comparison, compare};
+pub use context::{Background, ContextStatistic, FALSE_FRIENDS};
+pub use controls::{ControlRun, Controls};
 pub use diff::{Difference, DifferenceRow, Status, diff};
 pub use error::AuditError;
 pub use finding::{Finding, explanation};
@@ -63,6 +67,8 @@ pub struct Settings<'a> {
     pub rule: DecisionRule,
     /// When to look for units that were moved.
     pub search: SearchMode,
+    /// How many negative controls `compare` makes beside its positive ones; with 0 it makes none of either.
+    pub controls: u32,
     /// What fixes a sketch.
     pub params: SketchParams,
     /// Where the caller will write the result; refused when it is a file that the result is made from.

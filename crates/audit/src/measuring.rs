@@ -1,15 +1,13 @@
 //! The pass over the weights of two checkpoints, with its progress told.
 
-use crate::input::Whole;
+use crate::input::Model;
 use crate::{AuditError, Event, Settings, Watch};
 use stemmata_alignment::{Measurement, Options, Plan, measure};
-use stemmata_model::Weights;
 
 /// Measures the pairs of `plan`.
 pub(crate) fn of(
     plan: &Plan,
-    c: &Whole,
-    r: &Whole,
+    [c, r]: [Model<'_>; 2],
     settings: &Settings<'_>,
     watch: Watch<'_>,
 ) -> Result<Measurement, AuditError> {
@@ -19,12 +17,12 @@ pub(crate) fn of(
             doing: "comparing",
             elements: p.elements,
             elements_total: p.elements_total,
-            bytes: c.weights().bytes_read() + r.weights().bytes_read(),
+            bytes: c.weights.bytes_read() + r.weights.bytes_read(),
             tensors: p.tensors,
             tensors_total: p.tensors_total,
         });
     };
-    let measurement = measure(plan, c.weights(), r.weights(), &options, &mut progress)?;
+    let measurement = measure(plan, c.weights, r.weights, &options, &mut progress)?;
     settings.check_stop()?;
     Ok(measurement)
 }

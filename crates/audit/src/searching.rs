@@ -1,11 +1,10 @@
 //! Looking for units that were moved, when comparing at equal indices leaves the question open.
 
-use crate::input::Whole;
+use crate::input::Model;
 use crate::{AuditError, Event, Settings, Watch};
 use stemmata_alignment::{Measurement, Search, search_plan};
 use stemmata_architecture::Component;
 use stemmata_evidence::{Judgement, StorageFacts, judge, search_found, wants_search};
-use stemmata_model::Weights;
 
 /// When to look for units that were moved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,14 +20,14 @@ pub enum SearchMode {
 
 /// Searches as far as `judgement` asks for, adds what was found to `measurement`, and judges again.
 pub(crate) fn run(
-    (c, r): (&Whole, &Whole),
+    [c, r]: [Model<'_>; 2],
     judgement: Judgement,
     measurement: &mut Measurement,
     storage: &StorageFacts,
     settings: &Settings<'_>,
     watch: Watch<'_>,
 ) -> Result<Judgement, AuditError> {
-    let plan = &search_plan(&c.anatomy, &r.anatomy);
+    let plan = &search_plan(c.anatomy, r.anatomy);
     let wanted = match settings.search {
         SearchMode::Never => false,
         SearchMode::Always => !plan.layers.is_empty(),
@@ -38,7 +37,7 @@ pub(crate) fn run(
         return Ok(judgement);
     }
     let mut search =
-        Search::new((c.weights(), &c.anatomy), (r.weights(), &r.anatomy), settings.threads, settings.stop);
+        Search::new((c.weights, c.anatomy), (r.weights, r.anatomy), settings.threads, settings.stop);
     let mut examine = |layers: &[(Component, u32)], measurement: &mut Measurement| {
         let total: u64 = layers.iter().map(|(component, layer)| search.elements(*component, *layer)).sum();
         let mut done = 0;
@@ -49,7 +48,7 @@ pub(crate) fn run(
                 doing: "searching",
                 elements: done,
                 elements_total: total,
-                bytes: c.weights().bytes_read() + r.weights().bytes_read(),
+                bytes: c.weights.bytes_read() + r.weights.bytes_read(),
                 tensors: index + 1,
                 tensors_total: layers.len(),
             });

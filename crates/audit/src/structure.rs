@@ -1,6 +1,6 @@
 //! Which layer comes from which: the stage of `compare` that looks for a map.
 
-use crate::input::Whole;
+use crate::input::Model;
 use crate::{AuditError, Event, Settings, Subject, Watch, measuring};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use stemmata_alignment::{Exclusion, LayerMap, Measurement, PairKey, Shapes, laye
 use stemmata_architecture::{Anatomy, ChannelAxis, Component, Part, channel_maps, labels_units};
 use stemmata_evidence::{Judgement, exclusions, map_layers};
 use stemmata_fingerprint::{Sketch, sketch_layers};
-use stemmata_model::{ReadError, Weights};
+use stemmata_model::ReadError;
 
 /// What the number of possible tests depends on.
 pub(crate) fn shapes(subject: &Subject) -> Shapes {
@@ -18,6 +18,14 @@ pub(crate) fn shapes(subject: &Subject) -> Shapes {
         Subject::Checkpoint(whole) => Shapes::of_anatomy(&whole.anatomy),
         Subject::Sketch(sketch, _) => Shapes::of_sketch(sketch),
     }
+}
+
+/// What the layers are looked for in.
+pub(crate) enum Pair<'a> {
+    /// Candidate and reference with their weights.
+    Models([Model<'a>; 2]),
+    /// Their sketches, where one of them is nothing else.
+    Sketches([&'a Sketch; 2]),
 }
 
 /// Looks for the maps and pairs the layers along them: `measurement` then holds the change between layers that answer to each
@@ -28,20 +36,17 @@ pub(crate) fn shapes(subject: &Subject) -> Shapes {
 pub(crate) fn look(
     measurement: &mut Measurement,
     judgement: &Judgement,
-    sketches: Option<(&Sketch, &Sketch)>,
-    (candidate, reference): (&Subject, &Subject),
+    pair: &Pair<'_>,
     settings: &Settings<'_>,
     watch: Watch<'_>,
 ) -> Result<(), AuditError> {
     let excluded = exclusions(&judgement.broken);
     let grids = {
-        let (ours, theirs) = match sketches {
-            Some((c, r)) => (Cow::Borrowed(c), Cow::Borrowed(r)),
-            None => {
-                let tested = |part: &Part, anatomy: &Anatomy| places_layers(part, anatomy);
-                let of =
-                    |subject: &Subject, watch: Watch<'_>| sketch_parts(subject, &tested, settings, watch);
-                (Cow::Owned(of(candidate, watch)?), Cow::Owned(of(reference, watch)?))
+        let (ours, theirs) = match *pair {
+            Pair::Sketches([c, r]) => (Cow::Borrowed(c), Cow::Borrowed(r)),
+            Pair::Models([c, r]) => {
+                let of = |model, watch: Watch<'_>| sketch_model_parts(model, &places_layers, settings, watch);
+                (Cow::Owned(of(c, watch)?), Cow::Owned(of(r, watch)?))
             }
         };
         grids(&ours, &theirs, &excluded, settings)?
@@ -52,12 +57,12 @@ pub(crate) fn look(
         let of_map = |map: &LayerMap| map.grid.component == key.component && !map.keeps_numbers();
         key.layer.is_some() && maps.iter().any(of_map)
     };
-    if let (Subject::Checkpoint(c), Subject::Checkpoint(r)) = (candidate, reference)
+    if let Pair::Models([c, r]) = *pair
         && maps.iter().any(|map| !map.keeps_numbers())
     {
-        let mut along = plan_along(&c.anatomy, &r.anatomy, maps);
+        let mut along = plan_along(c.anatomy, r.anatomy, maps);
         along.pairs.retain(|pair| moved(&pair.key));
-        let second = measuring::of(&along, c, r, settings, watch)?;
+        let second = measuring::of(&along, [c, r], settings, watch)?;
         measurement.pairs.retain(|pair| !moved(&pair.key));
         measurement.pairs.extend(second.pairs);
         measurement.pairs.sort_by_key(|pair| pair.key);
@@ -96,18 +101,26 @@ pub(crate) fn sketch_parts(
     settings: &Settings<'_>,
     watch: Watch<'_>,
 ) -> Result<Sketch, AuditError> {
-    let whole = match subject {
-        Subject::Sketch(sketch, _) => return Ok((**sketch).clone()),
-        Subject::Checkpoint(whole) => whole,
-    };
+    match subject {
+        Subject::Sketch(sketch, _) => Ok((**sketch).clone()),
+        Subject::Checkpoint(whole) => sketch_model_parts(whole.model(), wanted, settings, watch),
+    }
+}
+
+fn sketch_model_parts(
+    model: Model<'_>,
+    wanted: &dyn Fn(&Part, &Anatomy) -> bool,
+    settings: &Settings<'_>,
+    watch: Watch<'_>,
+) -> Result<Sketch, AuditError> {
     let mut layers: BTreeMap<(Component, Option<u32>), Vec<Part>> = BTreeMap::new();
-    for part in whole.anatomy.parts.iter().filter(|part| wanted(part, &whole.anatomy)) {
+    for part in model.anatomy.parts.iter().filter(|part| wanted(part, model.anatomy)) {
         layers.entry((part.component, part.layer)).or_default().push(part.clone());
     }
     let layers: Vec<Vec<Part>> = layers.into_values().collect();
-    let sketches = sketch_all(whole, &layers, settings, watch)?;
-    let empty = Anatomy { parts: Vec::new(), ..whole.anatomy.clone() };
-    let mut joined = sketch_layers(whole.weights(), &empty, settings.params, &mut |_, _| true)?;
+    let sketches = sketch_all(model, &layers, settings, watch)?;
+    let empty = Anatomy { parts: Vec::new(), ..model.anatomy.clone() };
+    let mut joined = sketch_layers(model.weights, &empty, settings.params, &mut |_, _| true)?;
     // Layers come in key order, and every layer keeps the order within it.
     for sketch in sketches {
         joined.parts.extend(sketch.parts);
@@ -120,7 +133,7 @@ pub(crate) fn sketch_parts(
 
 /// One sketch per layer, in the order of `layers` whatever thread makes it.
 fn sketch_all(
-    whole: &Whole,
+    model: Model<'_>,
     layers: &[Vec<Part>],
     settings: &Settings<'_>,
     watch: Watch<'_>,
@@ -132,11 +145,11 @@ fn sketch_all(
         n => n,
     };
     let (next, stopped) = (AtomicUsize::new(0), AtomicBool::new(false));
-    let bare = Anatomy { parts: Vec::new(), ..whole.anatomy.clone() };
+    let bare = Anatomy { parts: Vec::new(), ..model.anatomy.clone() };
     let one = |parts: &[Part]| {
         let anatomy = Anatomy { parts: parts.to_vec(), ..bare.clone() };
         let go_on = || !settings.stop.load(Ordering::Relaxed) && !stopped.load(Ordering::Relaxed);
-        sketch_layers(whole.weights(), &anatomy, settings.params, &mut |_, _| go_on())
+        sketch_layers(model.weights, &anatomy, settings.params, &mut |_, _| go_on())
     };
     let work = |send: mpsc::Sender<(usize, Result<Sketch, ReadError>)>| {
         loop {
@@ -170,7 +183,7 @@ fn sketch_all(
                 doing: "looking for the layers",
                 elements: seen,
                 elements_total,
-                bytes: whole.weights().bytes_read(),
+                bytes: model.weights.bytes_read(),
                 tensors,
                 tensors_total: layers.iter().map(Vec::len).sum(),
             });

@@ -3,6 +3,9 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
+/// How many negative controls `--controls` stands for.
+pub(crate) const CONTROLS: u32 = 5;
+
 const EXAMPLES: &str = "\
 Examples:
   stemmata compare ./suspect ./original
@@ -18,7 +21,7 @@ Exit codes:
 
 const COMPARE_EXAMPLES: &str = "\
 Examples:
-  stemmata compare ./suspect ./original
+  stemmata compare ./suspect ./original --controls
   stemmata compare suspect.gguf ./original --json | jq .verdict
   stemmata compare ./suspect original.sketch --exit-code -qq";
 
@@ -112,6 +115,14 @@ pub(crate) enum Verb {
         /// When to look for hidden units that were relabelled, rotated or rescaled.
         #[arg(long, value_enum, value_name = "WHEN", default_value_t = Search::Auto)]
         search: Search,
+        /// Put the same tests to pairs whose answer is known, and show what they say: N draws of the candidate from the null, and
+        /// three with a known share of the reference in them. Each costs as much as the comparison.
+        #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "5",
+              value_parser = clap::value_parser!(u32).range(1..=1000))]
+        controls: Option<u32>,
+        /// Seed of every random choice, for instance of the signs of the controls.
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        seed: u64,
         /// Exit with 1 when dependence was found.
         #[arg(long)]
         exit_code: bool,

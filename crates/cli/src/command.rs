@@ -1,6 +1,6 @@
 //! The command that gives a result again: what was asked, without where and how to show it or how fast to run.
 
-use crate::arguments::{Arguments, Search, Verb};
+use crate::arguments::{Arguments, CONTROLS, Search, Verb};
 use stemmata_audit::DecisionRule;
 
 /// Written from what was understood, not from what was typed, so that every spelling gives the same words.
@@ -12,10 +12,14 @@ pub(crate) fn line(arguments: &Arguments) -> String {
         }
     };
     let (verb, operands) = match &arguments.verb {
-        Verb::Compare { candidate, reference, alpha, search, exit_code } => {
+        Verb::Compare { candidate, reference, alpha, search, controls, seed, exit_code } => {
             option(*alpha != DecisionRule::default().alpha, format!("--alpha={alpha:?}"));
             option(*search == Search::Always, "--search=always".to_owned());
             option(*search == Search::Never, "--search=never".to_owned());
+            let made = controls.unwrap_or(0);
+            let count = if made == CONTROLS { String::new() } else { format!("={made}") };
+            option(made > 0, format!("--controls{count}"));
+            option(*seed != 0, format!("--seed={seed}"));
             option(*exit_code, "--exit-code".to_owned());
             ("compare", vec![candidate.clone(), reference.clone()])
         }
@@ -92,6 +96,8 @@ mod tests {
             of("compare --exit-code a b --alpha 1e-5"),
             "stemmata compare --alpha=1e-5 --exit-code a b"
         );
+        assert_eq!(of("compare --controls a b --seed 3"), "stemmata compare --controls --seed=3 a b");
+        assert_eq!(of("compare a --controls=20 b"), "stemmata compare --controls=20 a b");
         assert_eq!(of("sketch --seed 7 -o out a --digests"), "stemmata sketch --seed=7 --digests a");
         assert_eq!(of("diff --stat a -- -o"), "stemmata diff --stat -- a -o");
         assert_eq!(of("inspect it's*"), r"stemmata inspect 'it'\''s*'");
@@ -101,6 +107,8 @@ mod tests {
     fn the_command_is_read_as_what_it_was_made_from() {
         for words in [
             "compare --alpha 0.05 a b",
+            "compare --controls=5 a b",
+            "compare a b --seed 9 --controls=1",
             "diff --offline --stat -- -a b",
             "sketch --seed 18446744073709551615 a",
             "blame a --among b c --alpha 0.01",

@@ -40,6 +40,7 @@ pub(crate) fn run(arguments: &Arguments) -> u8 {
         digests: common.digests,
         rule: DecisionRule::default(),
         search: SearchMode::default(),
+        controls: 0,
         params: SketchParams::default(),
         output: common.output.as_deref().filter(|path| *path != Path::new("-")),
     };
@@ -66,8 +67,10 @@ fn carry_out(
         return Ok(CANNOT);
     }
     match &arguments.verb {
-        Verb::Compare { candidate, reference, alpha, search, exit_code } => {
+        Verb::Compare { candidate, reference, alpha, search, controls, seed, exit_code } => {
             settings.rule.alpha = *alpha;
+            settings.controls = controls.unwrap_or(0);
+            settings.params.seed = *seed;
             settings.search = match search {
                 Search::Auto => SearchMode::Auto,
                 Search::Always => SearchMode::Always,

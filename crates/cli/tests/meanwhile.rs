@@ -17,6 +17,7 @@ fn settings(stop: &AtomicBool) -> Settings<'_> {
         digests: true,
         rule: DecisionRule::default(),
         search: stemmata_audit::SearchMode::Auto,
+        controls: 0,
         params: SketchParams::default(),
         output: None,
     }

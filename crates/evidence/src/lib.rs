@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod change;
+mod context;
 mod direction;
 mod judge;
 pub mod merge;
@@ -16,6 +17,7 @@ mod tests_of_dependence;
 mod verdict;
 
 pub use change::{Change, Noise};
+pub use context::{attention_profile, gain_cosine, norm_cosine};
 pub use direction::{StorageFacts, rounding};
 pub use judge::judge;
 pub use relation::refine;

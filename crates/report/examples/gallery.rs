@@ -13,6 +13,7 @@ fn main() -> std::io::Result<()> {
         for (name, text) in [
             ("derived", comparison(&common::derived(), format, &style, &context)),
             ("acquitted", comparison(&common::acquitted(), format, &style, &context)),
+            ("controlled", comparison(&common::controlled(), format, &style, &context)),
             ("inspected", inspection(&common::inspected(), format, &style, &context)),
             ("differing", difference(&common::differing(), false, format, &style, &context)),
         ] {

@@ -1,12 +1,12 @@
 //! TSV: a header and rows. Columns are only ever appended.
 
 use crate::text::tsv_cell;
-use crate::wire::{Blame, Difference, Inspection, Report};
+use crate::wire::{Blame, ControlRun, Difference, Inspection, Report};
 
-/// One row for the pair.
+/// One row for the pair; with controls one for each of them, too, and two more columns that tell the rows apart.
 pub(crate) fn comparison(report: &Report) -> String {
     let verdict = &report.verdict;
-    let header = [
+    let mut header = vec![
         "candidate",
         "reference",
         "verdict",
@@ -18,7 +18,7 @@ pub(crate) fn comparison(report: &Report) -> String {
         "tests_run",
         "tests_skipped",
     ];
-    let row = [
+    let row = vec![
         tsv_cell(&report.candidate().reference),
         tsv_cell(&report.reference().reference),
         verdict.kind.to_owned(),
@@ -30,7 +30,21 @@ pub(crate) fn comparison(report: &Report) -> String {
         verdict.tests.to_string(),
         report.not_tested.len().to_string(),
     ];
-    lines(&header, [row.to_vec()])
+    let Some(controls) = &report.controls else { return lines(&header, [row]) };
+    header.extend(["row", "share"]);
+    let of_kind = |kind: &str, run: &ControlRun| {
+        let mut cells = vec![row[0].clone(), row[1].clone(), run.kind.to_owned()];
+        cells.resize(header.len(), String::new());
+        cells[5] = number(run.log10_p);
+        cells[8] = run.tests.to_string();
+        cells[10] = kind.to_owned();
+        cells[11] = number(run.share);
+        cells
+    };
+    let negative = controls.negative.runs.iter().map(|run| of_kind("negative-control", run));
+    let positive = controls.positive.iter().map(|run| of_kind("positive-control", run));
+    let pair = [row.clone(), vec!["comparison".to_owned(), String::new()]].concat();
+    lines(&header, std::iter::once(pair).chain(negative).chain(positive))
 }
 
 /// One row per layer, per expert and per parent of a merge.

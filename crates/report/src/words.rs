@@ -1,7 +1,7 @@
 //! Words that all renderers for people share.
 
 use crate::number::{Glyphs, NONE, grouped, maybe, percent, short};
-use crate::wire::{Evidence, Input, LayerMap, LayerRun, Report, Verdict};
+use crate::wire::{Controls, Evidence, Input, LayerMap, LayerRun, Report, Verdict};
 
 /// The verdict in capitals.
 pub(crate) fn headline(kind: &str) -> &'static str {
@@ -71,6 +71,27 @@ pub(crate) fn rule(verdict: &Verdict, glyphs: Glyphs) -> String {
 /// `= 0.4` or, for what is a bound already, itself.
 fn relation_to(p: &str) -> String {
     if p.starts_with(['≤', '<']) { p.to_owned() } else { format!("= {p}") }
+}
+
+/// Negative and positive controls, each in one line.
+pub(crate) fn controls(controls: &Controls, glyphs: Glyphs) -> (String, String) {
+    let negative = &controls.negative;
+    let p = negative.smallest_log10_p.map_or_else(|| NONE.to_owned(), |log10| glyphs.p(log10));
+    let first = format!(
+        "dependence found in {} of {} draws of the candidate from the null; smallest p {}",
+        negative.found,
+        negative.made,
+        relation_to(&p)
+    );
+    let runs = controls.positive.iter().map(|run| {
+        let share = run.share.map_or_else(|| NONE.to_owned(), percent);
+        format!("{share} {}", if run.found { "found" } else { "not found" })
+    });
+    let second = match runs.collect::<Vec<_>>() {
+        runs if runs.is_empty() => "none made: the tests state no share that they would find".to_owned(),
+        runs => format!("of the reference's weights mixed into such draws, {}", runs.join(", ")),
+    };
+    (first, second)
 }
 
 /// What a test's outcome is.

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{acquitted, context, derived, differing, inspected};
+use common::{acquitted, context, controlled, derived, differing, inspected};
 use stemmata_audit::{Comparison, Finding, Kind, Level};
 use stemmata_report::{Context, Format, Style, Timing, comparison, difference, inspection};
 
@@ -160,7 +160,7 @@ fn colour_adds_nothing_but_colour() {
 #[test]
 fn words_that_the_tool_does_not_say() {
     for kind in [Kind::Identical, Kind::Derived, Kind::Related, Kind::NoDependenceFound, Kind::Inconclusive] {
-        for mut value in [derived(), acquitted()] {
+        for mut value in [derived(), acquitted(), controlled()] {
             value.judgement.verdict.kind = kind;
             for format in [Format::Human, Format::Html] {
                 let text = comparison(&value, format, &Style::default(), &context()).to_lowercase();

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{acquitted, blamed, context, derived, differing, inspected, shortened, summed};
+use common::{acquitted, blamed, context, controlled, derived, differing, inspected, shortened, summed};
 use serde_json::Value;
 use stemmata_report::{Format, Style, Timing, blame, comparison, difference, inspection};
 
@@ -18,7 +18,7 @@ fn comparisons_follow_the_schema() {
     let mut broken = derived();
     broken.judgement.verdict.log10_p = f64::NAN;
     broken.judgement.evidence[0].interval.as_mut().unwrap().low = f64::NAN;
-    for value in [derived(), acquitted(), shortened(), broken] {
+    for value in [derived(), acquitted(), controlled(), shortened(), broken] {
         for context in [context(), timed.clone()] {
             check(REPORT, &comparison(&value, Format::Json, &Style::default(), &context));
         }

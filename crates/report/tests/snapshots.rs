@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{acquitted, blamed, context, derived, differing, inspected, shortened, summed};
+use common::{acquitted, blamed, context, controlled, derived, differing, inspected, shortened, summed};
 use stemmata_report::{Context, Format, Style, Timing, blame, comparison, difference, inspection, mergekit};
 
 const WIDE: Style = Style { color: false, unicode: true, width: 110 };
@@ -30,6 +30,21 @@ fn comparison_rows_and_json() {
         short.judgement.evidence.truncate(5);
         insta::assert_snapshot!(format!("{name}-json"), comparison(&short, Format::Json, &WIDE, &context()));
     }
+}
+
+#[test]
+fn controls_stand_beside_the_verdict() {
+    let human = comparison(&controlled(), Format::Human, &NARROW_ASCII, &context());
+    let beside: Vec<&str> = human.lines().skip_while(|l| !l.starts_with("controls")).take(7).collect();
+    insta::assert_snapshot!("controlled-human", beside.join("\n"));
+    insta::assert_snapshot!("controlled-tsv", comparison(&controlled(), Format::Tsv, &WIDE, &context()));
+    let json = comparison(&controlled(), Format::Json, &WIDE, &context());
+    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    insta::assert_snapshot!("controlled-json", serde_json::to_string_pretty(&value["controls"]).unwrap());
+    let page = comparison(&controlled(), Format::Html, &WIDE, &context());
+    assert!(page.contains("<h2 id=\"controls\">") && page.contains("<td>! found</td>"), "{page}");
+    assert!(page.contains("<h2 id=\"context\">Context that is no evidence</h2>"), "{page}");
+    assert!(!comparison(&acquitted(), Format::Html, &WIDE, &context()).contains("<h2 id=\"controls\">"));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! One self-contained page: no request to anywhere, no script, every figure with its numbers in a table.
 
 mod bell;
+mod controls;
 mod curve;
 mod layer_map;
 mod markup;
@@ -22,6 +23,7 @@ pub(crate) fn comparison(report: &Report) -> String {
     let title = format!("{}: {candidate} and {reference}", words::headline(report.verdict.kind));
     let body = [
         top::verdict(report),
+        controls::section(report),
         top::inputs(report),
         curve::section(report),
         layer_map::section(report),
@@ -29,6 +31,7 @@ pub(crate) fn comparison(report: &Report) -> String {
         tables::evidence(report),
         tables::components(report),
         tables::change(report),
+        controls::context(report),
         notes::not_tested(report),
         notes::findings(report),
         notes::methods(report),

@@ -12,6 +12,7 @@ pub(super) fn lines(report: &Report, pen: &Pen) -> Vec<String> {
     let mut lines = shared::inputs(&report.inputs, pen);
     lines.push(String::new());
     lines.extend(verdict(report, pen));
+    lines.extend(controls(report, pen));
     lines.extend(tests(report, pen));
     lines.extend(components(report, pen));
     lines.extend(curve::lines(report, pen));
@@ -37,6 +38,19 @@ fn verdict(report: &Report, pen: &Pen) -> Vec<String> {
         let word = if i == 0 { word } else { "" };
         lines.push(format!("{}{}{line}", pen.paint(word, paint), " ".repeat(indent - word.len())));
     }
+    lines
+}
+
+/// What the same tests say of pairs whose answer is known, and what that cost.
+fn controls(report: &Report, pen: &Pen) -> Vec<String> {
+    let Some(controls) = &report.controls else { return Vec::new() };
+    let (negative, positive) = words::controls(controls, pen.glyphs());
+    let cost =
+        format!("{} more passes over both models, {} read", controls.passes(), bytes(controls.bytes_read));
+    let mut lines = vec![String::new()];
+    lines.extend(pen.labelled("controls", &format!("negative: {negative}")));
+    lines.extend(pen.labelled("", &format!("positive: {positive}")));
+    lines.extend(pen.labelled("", &cost));
     lines
 }
 
@@ -179,6 +193,13 @@ fn reading(report: &Report, pen: &Pen) -> Vec<String> {
         }
     }
     lines.extend(pen.labelled("declared", &words::declared(report.candidate())));
+    if !report.context.is_empty() {
+        let text = format!(
+            "{} statistics that are no evidence, beside their values among independent models: --format html",
+            report.context.len()
+        );
+        lines.extend(pen.labelled("context", &text));
+    }
     lines
 }
 

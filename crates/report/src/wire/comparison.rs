@@ -31,6 +31,11 @@ pub struct Report {
     pub not_tested: Vec<NotTested>,
     /// Remarks.
     pub findings: Vec<Remark>,
+    /// Statistics that prove nothing, beside their values among independent models.
+    pub context: Vec<super::ContextStatistic>,
+    /// What the same tests say of pairs whose answer is known, when that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub controls: Option<super::Controls>,
     /// Cost.
     pub io: Io,
 }

@@ -24,6 +24,8 @@ impl Report {
             change: judgement.change.as_ref().map(change),
             not_tested: judgement.not_tested.iter().map(not_tested).collect(),
             findings: remarks(&c.findings),
+            context: c.context.iter().map(super::ContextStatistic::new).collect(),
+            controls: c.controls.as_ref().map(super::Controls::new),
             io: Io::new(c.bytes_read, context),
         }
     }

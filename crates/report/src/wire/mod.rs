@@ -5,6 +5,7 @@
 
 mod blame;
 mod comparison;
+mod controls;
 mod convert;
 mod difference;
 mod inspection;
@@ -16,6 +17,7 @@ pub use comparison::{
     Change, Component, Declared, Evidence, File, Input, Interval, Io, Layer, LayerCount, Noise, NotTested,
     Power, Remark, Report, Tool, Verdict,
 };
+pub use controls::{Background, ContextStatistic, ControlRun, Controls, NegativeControls};
 pub use difference::{Difference, Row, Totals};
 pub use inspection::{Inspection, Part, StoredFile, Tensor, Tokenizer};
 pub use layer_map::{LayerMap, LayerRun};

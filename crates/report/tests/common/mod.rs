@@ -1,9 +1,11 @@
 //! Realistic results, made up: a noised copy of a vision-language model, and an acquittal.
 #![allow(dead_code, unreachable_pub, unused_imports)]
 
+mod beside;
 mod blamed;
 mod others;
 
+pub use beside::{context_statistics, controlled};
 pub use blamed::{blamed, shortened, summed};
 pub use others::{differing, inspected};
 
@@ -275,6 +277,8 @@ pub fn derived() -> Comparison {
                 "2 tensors were not compared",
             ),
         ],
+        context: Vec::new(),
+        controls: None,
         bytes_read: 32_124_354_560,
         seed: 0,
     }
@@ -356,6 +360,8 @@ pub fn acquitted() -> Comparison {
             not_tested: not_tested()[..2].to_vec(),
         },
         findings: Vec::new(),
+        context: context_statistics(),
+        controls: None,
         bytes_read: 12_850_999_296,
         seed: 0,
     }
