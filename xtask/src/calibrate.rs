@@ -82,15 +82,19 @@ pub(crate) fn run(options: &[String]) -> Result<(), Failure> {
         let jobs: Vec<&Job> =
             jobs.iter().filter(|job| job.architecture.teacher.is_some() == are_students).collect();
         let make = |job: &&Job| {
-            let (text, pictures) = make(job, &texts[job.architecture.specials()], &out)?;
+            let source = &texts[job.architecture.specials()];
+            let (text, pictures) = make(job, source, &out)?;
             let pictures = pictures.map_or(String::new(), |loss| format!("{loss:.4}"));
             let mut losses = losses.lock().map_err(|_| "another worker failed")?;
-            losses.insert(job.name.clone(), format!("{text:.4}\t{pictures}"));
+            losses.insert(
+                job.name.clone(),
+                format!("{text:.4}\t{pictures}\t{:.4}", unigram_entropy(&source.held_out)),
+            );
             Ok(text)
         };
         work_off(&jobs, make, |job| &job.name)?;
     }
-    let mut table = String::from("model\tloss\tpicture_loss\n");
+    let mut table = String::from("model\tloss\tcaption\tunigram\n");
     let losses = losses.into_inner().map_err(|_| "a worker failed")?;
     for (name, losses) in losses {
         let _ = writeln!(table, "{name}\t{losses}");

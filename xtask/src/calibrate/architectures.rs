@@ -82,7 +82,7 @@ pub(crate) const GPT2: Architecture = Architecture {
     ..LLAMA
 };
 
-const SHORT: Architecture = Architecture { recipe: recipe(160), context: 64, ..LLAMA };
+const SHORT: Architecture = Architecture { recipe: recipe(240), context: 64, ..LLAMA };
 
 /// All of them, teachers before their students.
 pub(crate) const ALL: &[Architecture] = &[
@@ -141,6 +141,7 @@ pub(crate) const ALL: &[Architecture] = &[
         ),
         first_seed: 5_000,
         models: 12,
+        recipe: recipe(160),
         ..SHORT
     },
     Architecture {
@@ -148,7 +149,7 @@ pub(crate) const ALL: &[Architecture] = &[
         first_seed: 6_000,
         models: 10,
         teacher: Some("llama"),
-        recipe: recipe(160),
+        recipe: recipe(240),
         context: 64,
         ..LLAMA
     },
