@@ -12,17 +12,11 @@ use std::path::{Path, PathBuf};
 use crate::{Failure, no_more, take_option};
 use pairs::Model;
 
-/// `calibrate [--zoo DIR] [--out DIR] [--across N] [--date TEXT]`.
+/// `calibrate [--zoo DIR] [--out DIR] [--date TEXT]`.
 pub(crate) fn run(options: &[String]) -> Result<(), Failure> {
     let mut options = options.to_vec();
     let zoo = take_option(&mut options, "--zoo")?.unwrap_or_else(|| "target/calibration".to_owned());
     let out = PathBuf::from(take_option(&mut options, "--out")?.unwrap_or_else(|| "docs/methods".to_owned()));
-    let across = match take_option(&mut options, "--across")? {
-        Some(text) => {
-            text.parse().map_err(|_| Failure::Usage(format!("`--across` takes a number, not `{text}`")))?
-        }
-        None => 6,
-    };
     let date = take_option(&mut options, "--date")?;
     no_more(&options)?;
     let zoo = Path::new(&zoo);
@@ -33,7 +27,7 @@ pub(crate) fn run(options: &[String]) -> Result<(), Failure> {
         .collect();
     models.sort_by(|a, b| a.name.cmp(&b.name));
     let losses = std::fs::read_to_string(zoo.join("losses.tsv")).unwrap_or_default();
-    let pairs = pairs::compare_all(zoo, &models, across)?;
+    let pairs = pairs::compare_all(zoo, &models)?;
     std::fs::create_dir_all(&out)?;
     std::fs::write(out.join("calibration.md"), tables::page(&models, &pairs, &losses, date.as_deref()))?;
     std::fs::write(out.join("calibration-qq.svg"), plots::statistics(&pairs))?;

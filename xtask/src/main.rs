@@ -26,7 +26,7 @@ usage: cargo xtask COMMAND [OPTIONS]
 commands:
   tidy            check the dependency table and the rules for files
   fixtures        train and write the fixture models          [--out DIR]
-  calibrate       compare a calibration zoo's pairs          [--zoo DIR] [--out DIR] [--across N] [--date TEXT]
+  calibrate       compare a calibration zoo's pairs          [--zoo DIR] [--out DIR] [--date TEXT]
   calibrate-zoo   train independent models for calibration    [--out DIR] [--models N] [--only NAMES] [--shared-init K]
   calibrate-lines train bases, their children and models of the same start  [--out DIR] [--models N] [--gpt2 N]
 ";

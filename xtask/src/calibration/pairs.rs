@@ -99,15 +99,12 @@ pub(super) struct Pair {
     pub(super) tests: Vec<Test>,
 }
 
-/// Compares every two models of one architecture, every student with its teacher, and the first `across` models of each
-/// architecture with those of the others.
-pub(super) fn compare_all(zoo: &Path, models: &[Model], across: u64) -> Result<Vec<Pair>, String> {
+/// Compares every two models; those of one architecture a second time with a sketch in place of one of them.
+pub(super) fn compare_all(zoo: &Path, models: &[Model]) -> Result<Vec<Pair>, String> {
     let sketches = sketch_all(zoo, models)?;
     let mut todo = Vec::new();
     for (i, a) in models.iter().enumerate() {
-        let first = |model: &Model| model.number.is_some_and(|number| number < across);
-        let wanted = |b: &&Model| bond(a, b) != Bond::Data || (first(a) && first(b));
-        todo.extend(models[..i].iter().filter(wanted).map(|b| (a, b)));
+        todo.extend(models[..i].iter().map(|b| (a, b)));
     }
     side_by_side(&todo, |(a, b)| one(zoo, a, b, &sketches))
 }

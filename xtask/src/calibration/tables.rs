@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use stemmata_audit::Kind;
+use stemmata_audit::{DecisionRule, Kind};
 use stemmata_stats::{binomial_interval, holm, kolmogorov_smirnov_normal};
 
 use super::pairs::{Bond, Model, Of, Pair, Test};
@@ -76,9 +76,9 @@ fn preface(out: &mut String, models: &[Model], independent: &[&Pair], date: Opti
     let _ = writeln!(
         out,
         "{starts} models from random starts of their own. Within an architecture they share data, order, tokenizer and recipe and \
-         differ in their seed only; students learned from the probabilities of a model of another seed. {} independent pairs: every \
-         two of one architecture, every student with its teacher, and pairs across architectures. {tests} tests, {exact} of \
-         them exact tests of one layer, cell or block.\n\nMade by `cargo train calibrate-zoo` and `cargo xtask calibrate`{}. \
+         differ in their seed only; students learned from the probabilities of a model of another seed. All {} independent pairs were \
+         compared, those of one architecture a second time with a sketch in place of one model (rows `sketch:`). {tests} tests, \
+         {exact} of them exact tests of one layer, cell or block.\n\nMade by `cargo train calibrate-zoo` and `cargo xtask calibrate`{}. \
          [CONTRIBUTING.md](../../CONTRIBUTING.md) says how long that takes.",
         independent.len(),
         date.map_or(String::new(), |date| format!(", {date}"))
@@ -109,13 +109,23 @@ fn summary(out: &mut String, independent: &[&Pair], rows: &Rows<'_>, fits: &Fits
         [] => "none".to_owned(),
         items => items.join("; "),
     };
-    let accused = independent.iter().filter(|pair| pair.kind.is_dependence()).count();
+    let accused: Vec<String> = independent
+        .iter()
+        .filter(|pair| pair.kind.is_dependence())
+        .map(|pair| {
+            format!("{} `{}` at a corrected p of 10^{:.2}", pair.name, pair.kind.name(), pair.log10_p)
+        })
+        .collect();
+    let (hits, n) = (accused.len() as u64, independent.len() as u64);
     let _ = writeln!(out, "\n## In short\n");
     let _ = writeln!(
         out,
-        "- Independent pairs with a verdict of dependence: {accused} of {}, {}.",
-        independent.len(),
-        proportion(accused as u64, independent.len() as u64)
+        "- Independent pairs with a verdict of dependence: {hits} of {n}, share {}; the rule's family-wise level is {} a pair, which \
+         allows {:.1} among these pairs. {}.",
+        proportion(hits, n),
+        DecisionRule::default().alpha,
+        DecisionRule::default().alpha * n as f64,
+        list(&accused)
     );
     if let Some((test, pair)) = smallest {
         let _ = writeln!(
@@ -171,7 +181,8 @@ fn made_of(out: &mut String, models: &[Model], losses: &str) {
     let _ = writeln!(
         out,
         "\n## Models\n\nLoss in nats per token of held-out text; the unigram entropy is what is left to a model that ignores the \
-         context. Caption: nats of the caption of a held-out picture.\n\n| architecture | models | loss, mean | loss, worst | unigram entropy | \
+         context. Caption: nats of the caption of a held-out picture, of which 2 ln 16 = 5.55 are left to a model that does not see the \
+         picture; at more than that, tower and connector were trained but do not read yet.\n\n| architecture | models | loss, mean | loss, worst | unigram entropy | \
          caption, mean |\n|---|--:|--:|--:|--:|--:|"
     );
     for (architecture, of) in &architectures {
