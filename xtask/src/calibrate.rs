@@ -3,51 +3,46 @@
 //! Every pair of them is independent by construction, which is the null that exact p-values speak about. The few
 //! with a shared initialisation are the known exception.
 
+pub(crate) mod architectures;
+pub(crate) mod lessons;
+
+use std::collections::BTreeMap;
 use std::error::Error;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use crate::layout::BEGIN;
 use crate::layout::array::Array;
-use crate::layout::directory::{Contents, write};
-use crate::layout::{BEGIN, TEXT_SPECIALS};
+use crate::layout::directory::{Contents, read, write};
 use crate::material::corpus::{Mixture, write_corpus};
 use crate::material::random::Random;
 use crate::material::tokenizer::Tokenizer;
-use crate::train::batches::{Batch, unigram_entropy};
-use crate::train::fused::cross_entropy;
-use crate::train::gpt2::{self, Gpt2};
-use crate::train::llama::{self, Llama};
-use crate::train::optimizer::{Recipe, Schedule, WEIGHT_DECAY, train};
+use crate::train::batches::unigram_entropy;
 use crate::train::parameters::Parameters;
+use crate::train::teacher::dismiss;
 use crate::{Failure, no_more, take_option};
+use architectures::{ALL, Architecture, LLAMA};
+use lessons::{Course, Lesson};
 
-/// Added to the number of a model for the seed of its weights.
-pub(crate) const FIRST_SEED: u64 = 1_000;
 /// Order of the data, the same for all but the models that share an initialisation.
 const ORDER: u64 = 77;
-const CONTEXT: usize = 128;
-const BATCH: usize = 8;
-pub(crate) const RECIPE: Recipe =
-    Recipe { steps: 300, learning_rate: 3e-3, decay: WEIGHT_DECAY, schedule: Schedule::Cosine };
+/// Tokens of a window, at most.
+pub(crate) const CONTEXT: usize = 128;
 
 /// One model to be made.
 struct Job {
     name: String,
-    family: Family,
-    seed: u64,
+    architecture: &'static Architecture,
+    number: u64,
     order: u64,
 }
 
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Family {
-    Llama,
-    Gpt2,
-}
-
-/// `calibrate-zoo [--out DIR] [--models N] [--gpt2 N] [--shared-init K]`.
+/// `calibrate-zoo [--out DIR] [--models N] [--only NAMES] [--shared-init K]`.
 pub(crate) fn run(options: &[String]) -> Result<(), Failure> {
     let mut options = options.to_vec();
     let out =
@@ -56,19 +51,55 @@ pub(crate) fn run(options: &[String]) -> Result<(), Failure> {
         let Some(text) = take_option(&mut options, name)? else { return Ok(default) };
         text.parse().map_err(|_| Failure::Usage(format!("`{name}` takes a number, not `{text}`")))
     };
-    let (llamas, gpt2s, shared) =
-        (number("--models", 24)?, number("--gpt2", 8)?, number("--shared-init", 0)?);
+    let (most, shared) = (number("--models", u64::MAX)?, number("--shared-init", 2)?);
+    let only = take_option(&mut options, "--only")?;
     no_more(&options)?;
+    if let Some(unknown) = only.iter().flat_map(|o| o.split(',')).find(|o| ALL.iter().all(|a| a.name != *o)) {
+        return Err(Failure::Usage(format!("no architecture is called `{unknown}`")));
+    }
+    let wanted = |a: &&Architecture| only.as_ref().is_none_or(|o| o.split(',').any(|name| name == a.name));
 
-    let job = |name: String, family, number, order| Job { name, family, seed: FIRST_SEED + number, order };
-    let jobs: Vec<Job> = (0..llamas)
-        .map(|i| job(format!("llama-s{i:02}"), Family::Llama, i, ORDER))
-        .chain((0..gpt2s).map(|i| job(format!("gpt2-s{i:02}"), Family::Gpt2, i, ORDER)))
-        .chain((0..shared).map(|i| job(format!("llama-s{i:02}-order"), Family::Llama, i, ORDER + 1 + i)))
-        .collect();
-    let text = Text::new(Mixture::BASE);
-    println!("unigram entropy {:.3} nats per token", unigram_entropy(&text.held_out));
-    work_off(&jobs, |job| make(job, &text, &out), |job| &job.name)
+    let mut jobs: Vec<Job> = Vec::new();
+    for architecture in ALL.iter().filter(wanted) {
+        let name = architecture.name;
+        let job = |name, number, order| Job { name, architecture, number, order };
+        jobs.extend((0..architecture.models.min(most)).map(|i| job(format!("{name}-s{i:02}"), i, ORDER)));
+        if name == LLAMA.name {
+            jobs.extend((0..shared).map(|i| job(format!("{name}-s{i:02}-order"), i, ORDER + 1 + i)));
+        }
+    }
+    let mut texts: BTreeMap<&[&str], Text> = BTreeMap::new();
+    for job in &jobs {
+        let specials = job.architecture.specials();
+        texts.entry(specials).or_insert_with(|| Text::new(Mixture::BASE, specials));
+    }
+    for text in texts.values() {
+        println!("unigram entropy {:.3} nats per token", unigram_entropy(&text.held_out));
+    }
+    let losses: Mutex<BTreeMap<String, String>> = Mutex::default();
+    // Students come once their teachers are written.
+    for are_students in [false, true] {
+        let jobs: Vec<&Job> =
+            jobs.iter().filter(|job| job.architecture.teacher.is_some() == are_students).collect();
+        let make = |job: &&Job| {
+            let source = &texts[job.architecture.specials()];
+            let (text, pictures) = make(job, source, &out)?;
+            let pictures = pictures.map_or(String::new(), |loss| format!("{loss:.4}"));
+            let mut losses = losses.lock().map_err(|_| "another worker failed")?;
+            losses.insert(
+                job.name.clone(),
+                format!("{text:.4}\t{pictures}\t{:.4}", unigram_entropy(&source.held_out)),
+            );
+            Ok(text)
+        };
+        work_off(&jobs, make, |job| &job.name)?;
+    }
+    let mut table = String::from("model\tloss\tcaption\tunigram\n");
+    let losses = losses.into_inner().map_err(|_| "a worker failed")?;
+    for (name, losses) in losses {
+        let _ = writeln!(table, "{name}\t{losses}");
+    }
+    Ok(std::fs::write(out.join("losses.tsv"), table)?)
 }
 
 /// Two models at a time: one of them alone leaves a second core idle in everything but its largest products.
@@ -95,66 +126,26 @@ pub(crate) fn work_off<J: Sync>(
     done.map_err(|message| Failure::Other(message.into()))
 }
 
-/// Trains and writes one model; the loss is that on held-out text.
-fn make(job: &Job, text: &Text, out: &Path) -> Result<f64, Box<dyn Error>> {
-    let mut parameters = Parameters::new(job.seed);
-    let (model, config) = build(job.family, &mut parameters, text.tokenizer.len())?;
-    let loss = fit(&parameters, &model, RECIPE, (job.order, &text.training), &text.held_out)?;
-    save(&parameters, config, &text.tokenizer, &out.join(&job.name))?;
-    Ok(loss)
-}
-
-/// From a batch to its logits.
-pub(crate) type Model = Box<dyn Fn(&Batch) -> candle_core::Result<candle_core::Tensor>>;
-
-/// A fresh model of a family, with its configuration.
-pub(crate) fn build(
-    family: Family,
-    parameters: &mut Parameters,
-    vocabulary: usize,
-) -> candle_core::Result<(Model, Value)> {
-    match family {
-        Family::Llama => {
-            let shape = llama::Shape {
-                vocabulary,
-                hidden: 64,
-                layers: 4,
-                heads: 4,
-                kv_heads: 2,
-                intermediate: 160,
-                context: CONTEXT,
-            };
-            let model = Llama::new(parameters, "", shape)?;
-            let mut config = shape.config();
-            config["architectures"] = json!(["LlamaForCausalLM"]);
-            config["model_type"] = json!("llama");
-            config["torch_dtype"] = json!("bfloat16");
-            let logits =
-                move |batch: &Batch| model.logits(&model.hidden(&model.embed(&batch.inputs, batch.size)?)?);
-            Ok((Box::new(logits), config))
+/// Trains and writes one model, or reads it if it is there. Returns the loss of held-out text, and of pictures.
+fn make(job: &Job, text: &Text, out: &Path) -> Result<(f64, Option<f64>), Box<dyn Error>> {
+    let architecture = job.architecture;
+    let mut parameters = Parameters::new(architecture.first_seed + job.number);
+    let (mut model, config) = architecture.build(&mut parameters, &text.tokenizer)?;
+    let directory = out.join(&job.name);
+    if directory.is_dir() {
+        parameters.assign(&read(&directory)?)?;
+    } else {
+        if let Some(teacher) = ALL.iter().find(|a| Some(a.name) == architecture.teacher) {
+            let mut parameters = Parameters::new(0);
+            let (model_of_teacher, _) = teacher.build(&mut parameters, &text.tokenizer)?;
+            parameters.assign(&read(&out.join(format!("{}-s{:02}", teacher.name, job.number)))?)?;
+            model.lesson = Lesson::Teacher(model_of_teacher.logits);
         }
-        Family::Gpt2 => {
-            let shape = gpt2::Shape { vocabulary, hidden: 64, layers: 4, heads: 4, context: CONTEXT };
-            let model = Gpt2::new(parameters, shape)?;
-            let logits = move |batch: &Batch| model.logits(&batch.inputs, batch.size);
-            Ok((Box::new(logits), shape.config()))
-        }
+        let course = Course { recipe: architecture.recipe, context: architecture.context, order: job.order };
+        model.fit(&parameters, course, &text.training)?;
+        save(&parameters, config, &text.tokenizer, &directory)?;
     }
-}
-
-/// Trains on windows of a text, in an order; the loss is that on held-out text.
-pub(crate) fn fit(
-    parameters: &Parameters,
-    model: &Model,
-    recipe: Recipe,
-    (order, training): (u64, &[u32]),
-    held_out: &[u32],
-) -> candle_core::Result<f64> {
-    let mut random = Random::new(order, "data order");
-    let loss = |batch: &Batch| cross_entropy(&model(batch)?, &batch.targets, &batch.weights());
-    train(parameters, recipe, || loss(&Batch::draw(&mut random, training, BATCH, CONTEXT)))?;
-    let held_out = Batch::draw(&mut Random::new(0, "evaluation"), held_out, 32, CONTEXT);
-    Ok(f64::from(loss(&held_out)?.to_scalar::<f32>()?))
+    Ok((model.loss(&text.held_out, architecture.context)?, model.picture_loss()?))
 }
 
 /// Writes a model as bf16.
@@ -164,7 +155,7 @@ pub(crate) fn save(
     tokenizer: &Tokenizer,
     directory: &Path,
 ) -> Result<(), Box<dyn Error>> {
-    let arrays: Vec<Array> = parameters.arrays()?;
+    let arrays: Vec<Array> = dismiss(parameters.arrays()?);
     write(directory, &Contents { arrays: &arrays, shards: 1, config, tokenizer, card: None })
 }
 
@@ -176,8 +167,8 @@ pub(crate) struct Text {
 }
 
 impl Text {
-    pub(crate) fn new(mixture: Mixture) -> Self {
-        let tokenizer = Tokenizer::bytes_only(TEXT_SPECIALS);
+    pub(crate) fn new(mixture: Mixture, specials: &'static [&'static str]) -> Self {
+        let tokenizer = Tokenizer::bytes_only(specials);
         let stream = |label, bytes| {
             let text = write_corpus(&mut Random::new(5, label), mixture, bytes);
             let start = [tokenizer.special(BEGIN)];

@@ -2,12 +2,11 @@
 //!
 //! The directory is one that `calibrate-zoo` wrote. The table goes into the tool, which prints it beside the values of a pair.
 
-use crate::calibration::{Pair, compare_all, family, models};
-use crate::{Failure, no_more, take_option};
+use crate::{Failure, calibration, no_more, take_option};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use stemmata_audit::FALSE_FRIENDS;
+use stemmata_audit::{ContextStatistic, FALSE_FRIENDS};
 
 /// `context [--zoo DIR] [--out FILE]`.
 pub(crate) fn run(options: &[String]) -> Result<(), Failure> {
@@ -16,20 +15,18 @@ pub(crate) fn run(options: &[String]) -> Result<(), Failure> {
     let out =
         take_option(&mut options, "--out")?.unwrap_or_else(|| "crates/audit/data/context.tsv".to_owned());
     no_more(&options)?;
-    let models = models(Path::new(&zoo))?;
-    let pairs = compare_all(Path::new(&zoo), &models)?;
-    let independent: Vec<&Pair> = pairs.iter().filter(|pair| !pair.shares_init).collect();
-    std::fs::write(PathBuf::from(&out), table(&independent))?;
-    println!("{} independent pairs of {} models: {out}", independent.len(), models.len());
+    let pairs = calibration::contexts(Path::new(&zoo))?;
+    std::fs::write(PathBuf::from(&out), table(&pairs))?;
+    println!("{} independent pairs: {out}", pairs.len());
     Ok(())
 }
 
-fn table(pairs: &[&Pair]) -> String {
+fn table(pairs: &[(String, Vec<ContextStatistic>)]) -> String {
     let mut values: BTreeMap<(usize, &str), Vec<f64>> = BTreeMap::new();
-    for pair in pairs {
+    for (architecture, context) in pairs {
         for (index, name) in FALSE_FRIENDS.iter().enumerate() {
-            let value = pair.context.iter().find(|c| c.name == *name).and_then(|c| c.value);
-            for family in ["all", family(&pair.name)] {
+            let value = context.iter().find(|c| c.name == *name).and_then(|c| c.value);
+            for family in ["all", architecture.as_str()] {
                 values.entry((index, family)).or_default().extend(value);
             }
         }

@@ -4,14 +4,17 @@
 
 use std::path::PathBuf;
 
-use crate::calibrate::{FIRST_SEED, Family, RECIPE, Text, build, fit, save, work_off};
+use crate::calibrate::architectures::{Architecture, GPT2, LLAMA};
+use crate::calibrate::lessons::Course;
+use crate::calibrate::{CONTEXT, Text, save, work_off};
+use crate::layout::TEXT_SPECIALS;
 use crate::material::corpus::Mixture;
 use crate::train::optimizer::{Recipe, Schedule};
 use crate::train::parameters::Parameters;
 use crate::{Failure, no_more, take_option};
 
 /// Seeds apart from those of the independent models.
-const LINES_SEED: u64 = FIRST_SEED + 500;
+const LINES_SEED: u64 = LLAMA.first_seed + 500;
 const ORDER: u64 = 78;
 
 /// How a child is trained from its base.
@@ -46,15 +49,15 @@ pub(crate) fn run(options: &[String]) -> Result<(), Failure> {
     };
     let (llamas, gpt2s) = (number("--models", 6)?, number("--gpt2", 2)?);
     no_more(&options)?;
-    let lines: Vec<(String, Family, u64)> = (0..llamas)
-        .map(|i| (format!("llama-l{i:02}"), Family::Llama, i))
-        .chain((0..gpt2s).map(|i| (format!("gpt2-l{i:02}"), Family::Gpt2, i)))
+    let lines: Vec<(String, Architecture, u64)> = (0..llamas)
+        .map(|i| (format!("llama-l{i:02}"), LLAMA, i))
+        .chain((0..gpt2s).map(|i| (format!("gpt2-l{i:02}"), GPT2, i)))
         .collect();
-    let texts = [Text::new(Mixture::BASE), Text::new(Mixture::FINE_TUNE)];
-    let make = |(name, family, number): &(String, Family, u64)| {
+    let texts = [Mixture::BASE, Mixture::FINE_TUNE].map(|mixture| Text::new(mixture, TEXT_SPECIALS));
+    let make = |(name, architecture, number): &(String, Architecture, u64)| {
         let [base_text, other_text] = &texts;
         let mut parameters = Parameters::new(LINES_SEED + number);
-        let (model, config) = build(*family, &mut parameters, base_text.tokenizer.len())?;
+        let (model, config) = architecture.build(&mut parameters, &base_text.tokenizer)?;
         let store = |parameters: &Parameters, suffix: &str| {
             save(parameters, config.clone(), &base_text.tokenizer, &out.join(format!("{name}{suffix}")))
         };
@@ -63,7 +66,8 @@ pub(crate) fn run(options: &[String]) -> Result<(), Failure> {
             [("-data", other_text, ORDER), ("-order", base_text, ORDER + 1 + number), ("", base_text, ORDER)]
         {
             parameters.assign(&start)?;
-            fit(&parameters, &model, RECIPE, (order, &text.training), &text.held_out)?;
+            let course = Course { recipe: architecture.recipe, context: CONTEXT, order };
+            model.fit(&parameters, course, &text.training)?;
             store(&parameters, suffix)?;
         }
         // A child starts from what its parent's file holds.
@@ -72,7 +76,9 @@ pub(crate) fn run(options: &[String]) -> Result<(), Failure> {
         for (order, child) in (1_000..).zip(CHILDREN) {
             parameters.assign(&base)?;
             let text = if child.mixture.ledgers > 0.0 { other_text } else { base_text };
-            loss = fit(&parameters, &model, child.recipe, (order, &text.training), &text.held_out)?;
+            let course = Course { recipe: child.recipe, context: CONTEXT, order };
+            model.fit(&parameters, course, &text.training)?;
+            loss = model.loss(&text.held_out, CONTEXT)?;
             store(&parameters, &format!(".{}", child.name))?;
         }
         Ok(loss)

@@ -29,7 +29,7 @@ commands:
   fixtures        train and write the fixture models          [--out DIR]
   calibrate       compare a calibration zoo's pairs          [--zoo DIR] [--out DIR] [--date TEXT]
   context         statistics that prove nothing among its pairs  [--zoo DIR] [--out FILE]
-  calibrate-zoo   train independent models for calibration    [--out DIR] [--models N] [--gpt2 N] [--shared-init K]
+  calibrate-zoo   train independent models for calibration    [--out DIR] [--models N] [--only NAMES] [--shared-init K]
   calibrate-lines train bases, their children and models of the same start  [--out DIR] [--models N] [--gpt2 N]
 ";
 

@@ -4,7 +4,8 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, TensorView, serialize};
+use half::bf16;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use serde_json::{Value, json};
 
 use super::array::Array;
@@ -33,6 +34,18 @@ pub(crate) fn write(directory: &Path, contents: &Contents<'_>) -> Result<(), Box
         fs::write(directory.join("README.md"), card)?;
     }
     Ok(())
+}
+
+/// The arrays of a directory that [`write`] wrote as one file, by name.
+pub(crate) fn read(directory: &Path) -> Result<Vec<Array>, Box<dyn Error>> {
+    let bytes = fs::read(directory.join("model.safetensors"))?;
+    let tensors = SafeTensors::deserialize(&bytes)?;
+    let array = |(name, view): (String, TensorView<'_>)| {
+        let words = view.data().chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
+        let values = words.map(|word| bf16::from_bits(word).to_f32()).collect();
+        Array { name, shape: view.shape().to_vec(), values }
+    };
+    Ok(tensors.tensors().into_iter().map(array).collect())
 }
 
 /// Pretty JSON with a final newline.

@@ -3,6 +3,7 @@
 //! Answers: *which weights does this recipe give from this seed?* Must not know: files.
 
 pub(crate) mod batches;
+pub(crate) mod experts;
 pub(crate) mod fused;
 pub(crate) mod gpt2;
 pub(crate) mod layers;

@@ -100,7 +100,7 @@ const METHODS: &[Method] = &[
                     The p-value is Chernoff's bound on a binomial count.",
         null: "Independent models share at most 5 % of their units (20 % without gates): an assumption, not a theorem; below 20 % (50 %) \
                nothing is concluded.",
-        assumption: "The assumed share is far above what independently trained models of one recipe show (see the calibration).",
+        assumption: "The assumed share is above what independently trained models of one recipe show (see the calibration).",
         source: "Effect size of this project. Shared units of independent networks: Gurnee et al., Universal neurons in GPT2 \
                  language models, 2024, report 1 to 5 %.",
     },
