@@ -56,11 +56,11 @@ pub(super) fn p_values(pairs: &[Pair]) -> String {
     draw(&sorted(&mut raw, expected), &axes)
 }
 
-fn collect<'a>(
-    pairs: &'a [Pair],
+fn collect(
+    pairs: &[Pair],
     wanted: impl Fn(&Test) -> bool,
     value: impl Fn(&Test) -> f64,
-) -> BTreeMap<&'a str, BTreeMap<&'a str, Vec<f64>>> {
+) -> BTreeMap<&str, BTreeMap<&str, Vec<f64>>> {
     let mut samples: BTreeMap<&str, BTreeMap<&str, Vec<f64>>> = BTreeMap::new();
     for pair in pairs.iter().filter(|pair| pair.bond != Bond::Start) {
         for test in pair.tests.iter().filter(|test| wanted(test)) {
@@ -81,7 +81,7 @@ fn sorted<'a>(
         let n = sample.len();
         // Every point in the tails, about fifty in the middle.
         let step = (n / 50).max(1);
-        let shown = |i: &usize| *i < 15 || i + 25 > n || i % step == 0;
+        let shown = |i: &usize| *i < 15 || i + 25 > n || i.is_multiple_of(step);
         (0..n).filter(shown).map(|i| (expected(i, n), sample[i])).collect()
     };
     let panel = |groups: &mut BTreeMap<&'a str, Vec<f64>>| {
