@@ -4,15 +4,18 @@
 //! signs, one coin for a channel of a component in all its layers, experts and tensors: the group that the sign tests count by.
 //! Feed-forward units get new labels, drawn for every layer and separately for gate, up and down: fixed points need the first,
 //! and the search, which finds units by any of the three, finds none whose three agree. Shapes and norms stay what they are, and
-//! so do the singular values of every matrix. Which channels and units there are is read from the plan of the comparison.
+//! so do the singular values of every matrix. Axes are those whose symmetry holds for one of the two models, as in the tests.
 //!
 //! A positive control is `s·R·‖C‖/‖R‖ + √(1 − s²)·N` in every tensor that a test reads, with N such a draw: a model whose cosine
 //! with the reference is s by construction.
 
-use crate::{PairMeasurement, Plan};
+use crate::plan::key;
+use crate::{PairKey, PairMeasurement};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use stemmata_architecture::{ChannelMap, Component, Role, RowOrder, Term, View};
+use stemmata_architecture::{
+    Anatomy, ChannelAxis, ChannelMap, Component, Role, RowOrder, Term, View, channel_maps,
+};
 use stemmata_model::{ReadError, Tensor, Weights};
 use stemmata_stats::SplitMix64;
 
@@ -30,11 +33,12 @@ pub struct Control<'a> {
 impl<'a> Control<'a> {
     /// The control that `seed` draws, with the `share` of the reference in it (0 for a negative control; at most 1).
     ///
-    /// `measured` is the comparison of the two models along `plan`, with the norms by which the share is scaled. Memory is
-    /// O(channels + units), no weight is held.
+    /// Every matrix of the candidate is drawn, also those that the reference lacks: a search and a map of layers look beyond
+    /// equal places. `measured` are the pairs of the comparison, with the norms by which the share is scaled. Memory is O(channels +
+    /// units), no weight is held.
     pub fn new(
-        plan: &Plan,
-        (candidate, reference): (&'a dyn Weights, &'a dyn Weights),
+        (candidate, ours): (&'a dyn Weights, &Anatomy),
+        (reference, theirs): (&'a dyn Weights, &Anatomy),
         measured: &[PairMeasurement],
         seed: u64,
         share: f64,
@@ -45,38 +49,41 @@ impl<'a> Control<'a> {
             .filter_map(|p| Some((p.key, p.moments?)))
             .map(|(key, m)| (key, (m.candidate_squares / m.reference_squares).sqrt()))
             .collect();
+        let counterparts: BTreeMap<PairKey, &View> =
+            theirs.parts.iter().map(|part| (key(part), &part.view)).collect();
         let mut pieces: BTreeMap<usize, Vec<Piece>> = BTreeMap::new();
-        for pair in &plan.pairs {
-            let key = pair.key;
-            let tested = pair.row_map.is_some() || pair.col_map.is_some() || pair.units;
-            // A tensor that plays two parts (tied embeddings) is drawn once.
-            let known = pieces
-                .get(&pair.candidate.tensor)
-                .is_some_and(|l| l.iter().any(|p| p.view == pair.candidate));
-            if !tested || known {
-                continue;
-            }
-            let extents = [pair.candidate.rows, pair.candidate.cols];
-            let signs = [(pair.row_map, extents[0]), (pair.col_map, extents[1])]
-                .map(|(map, extent)| map.map(|map| draws.signs(key.component, map, extent)));
-            let units = match (key.role, key.term) {
-                (Role::Gate | Role::Up, Term::Weight) => Some(usize::from(pair.flipped)),
-                (Role::Down, Term::Weight) => Some(usize::from(!pair.flipped)),
+        for part in &ours.parts {
+            let Some(info) = ours.component(part.component) else { continue };
+            // As for the tests, one of the two models has to have the symmetry.
+            let infos = [Some(info), theirs.component(part.component)];
+            let holds = |axis: ChannelAxis| infos.iter().flatten().any(|info| axis.holds_for(info));
+            let (rows, cols) = channel_maps(part, info);
+            let maps = [rows, cols].map(|map| map.filter(|map| holds(map.axis)));
+            let units = match (part.role, part.term) {
+                (Role::Gate | Role::Up, Term::Weight) => Some(0),
+                (Role::Down, Term::Weight) => Some(1),
                 _ => None,
             };
+            // A tensor that plays two parts (tied embeddings) is drawn once.
+            let others = pieces.entry(part.view.tensor).or_default();
+            if (maps == [None, None] && units.is_none()) || others.iter().any(|p| p.view == part.view) {
+                continue;
+            }
+            let extents = [part.view.rows, part.view.cols];
+            let signs = [0, 1].map(|side| Some(draws.signs(part.component, maps[side]?, extents[side])));
             let mut labels = [None, None];
             if let Some(side) = units {
-                labels[side] = Some(draws.labels(key.component, key.layer, key.role, extents[side]));
+                labels[side] = Some(draws.labels((part.component, part.layer, part.role, extents[side])));
             }
-            let scale = norms.get(&key).filter(|scale| share > 0.0 && scale.is_finite());
-            let mix = scale.map(|scale| Mix {
-                view: pair.reference,
-                corner: [pair.rows, pair.cols],
+            let scale = norms.get(&key(part)).filter(|scale| share > 0.0 && scale.is_finite());
+            let mix = counterparts.get(&key(part)).zip(scale).map(|(view, scale)| Mix {
+                view: **view,
+                corner: [extents[0].min(view.rows), extents[1].min(view.cols)],
+                straight: [part.view.order, view.order] == [RowOrder::Stored; 2],
                 own: (1.0 - share * share).max(0.0).sqrt() as f32,
                 other: (share * scale) as f32,
             });
-            let piece = Piece { view: pair.candidate, signs, labels, mix };
-            pieces.entry(pair.candidate.tensor).or_default().push(piece);
+            others.push(Piece { view: part.view, signs, labels, mix });
         }
         Control { candidate, reference, pieces }
     }
@@ -117,6 +124,8 @@ struct Mix {
     view: View,
     /// Rows and columns that both have.
     corner: [u64; 2],
+    /// Whether neither model reorders its rows.
+    straight: bool,
     own: f32,
     other: f32,
 }
@@ -270,8 +279,8 @@ impl Mix {
         let other = 1 - side;
         let base = self.view.first + stored(side, m) * stride(side);
         let at = |n: u64| base + stored(other, n) * stride(other);
-        // Runs along columns are in logical order; only rows are ever stored in another.
-        if other == 1 && stride(other) <= NARROW {
+        // Only rows are ever stored in another order.
+        if (other == 1 || self.straight) && stride(other) <= NARROW {
             let count = self.corner[other].saturating_sub(first).min(out.len() as u64) as usize;
             if count == 0 {
                 return Ok(());
@@ -325,7 +334,8 @@ impl Draws {
     }
 
     /// A uniform permutation of the units of one role in one layer, the same for all experts.
-    fn labels(&mut self, component: Component, layer: Option<u32>, role: Role, units: u64) -> Arc<[u32]> {
+    fn labels(&mut self, block: Block) -> Arc<[u32]> {
+        let (component, layer, role, units) = block;
         let layer_word = layer.map_or(0, |layer| u64::from(layer) + 1);
         let words = [2, component as u64, layer_word].into_iter();
         let mut stream = self.stream(words.chain(role.name().bytes().map(u64::from)));
@@ -334,7 +344,7 @@ impl Draws {
             stream.shuffle(&mut labels);
             labels.into()
         };
-        Arc::clone(self.labels.entry((component, layer, role, units)).or_insert_with(draw))
+        Arc::clone(self.labels.entry(block).or_insert_with(draw))
     }
 }
 

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{Measurement, Options, measure, plan};
 use std::sync::atomic::AtomicBool;
-use stemmata_architecture::{Anatomy, ChannelAxis, ComponentInfo, Norm, Part};
+use stemmata_architecture::{ComponentInfo, Norm, Part};
 use stemmata_fingerprint::RowReader;
 use stemmata_model::{DType, Encoding, Storage};
 use stemmata_stats::sign_flip;
@@ -135,7 +135,7 @@ fn measured(a: &dyn Weights, ours: &Anatomy, b: &Model) -> Measurement {
 
 fn control<'a>(a: &'a Model, b: &'a Model, seed: u64, share: f64) -> Control<'a> {
     let pairs = measured(&a.0, &a.1, b).pairs;
-    Control::new(&plan(&a.1, &b.1), (&a.0, &b.0), &pairs, seed, share)
+    Control::new((&a.0, &a.1), (&b.0, &b.1), &pairs, seed, share)
 }
 
 /// The logical matrix of a role, row after row.
@@ -270,6 +270,15 @@ fn norms_are_kept_and_the_share_is_the_cosine() {
     let tested = positive.pairs.iter().filter(|p| p.key.role != Role::AttentionNorm);
     tested.for_each(|p| all.add(&p.moments.unwrap()));
     assert!((all.cosine() - share).abs() < 0.1, "{}", all.cosine());
+}
+
+#[test]
+fn what_the_reference_lacks_is_drawn_too() {
+    let (a, mut b) = (build(&values(1), Layout::Plain), build(&values(2), Layout::Plain));
+    let expected = matrix(&control(&a, &b, 6, 0.0), &a.1, Role::Gate);
+    b.1.parts.retain(|part| part.role != Role::Gate);
+    assert_eq!(matrix(&control(&a, &b, 6, 0.0), &a.1, Role::Gate), expected);
+    assert_ne!(matrix(&a.0, &a.1, Role::Gate), expected);
 }
 
 #[test]

@@ -48,7 +48,7 @@ impl Plan {
     }
 }
 
-fn key(part: &Part) -> PairKey {
+pub(crate) fn key(part: &Part) -> PairKey {
     PairKey {
         component: part.component,
         layer: part.layer,

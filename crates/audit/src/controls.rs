@@ -3,7 +3,7 @@
 use crate::compare::decide;
 use crate::input::Model;
 use crate::{AuditError, Event, Finding, Settings, Watch};
-use stemmata_alignment::{Control, Measurement, plan};
+use stemmata_alignment::{Control, Measurement};
 use stemmata_evidence::{Judgement, Kind, StorageFacts};
 use stemmata_model::Level;
 use stemmata_stats::SplitMix64;
@@ -61,7 +61,6 @@ pub(crate) fn run(
     let [c, r] = models;
     let bytes = || c.weights.bytes_read() + r.weights.bytes_read();
     let before = bytes();
-    let plan = plan(c.anatomy, r.anatomy);
     let mut draws = SplitMix64::new(settings.params.seed);
     let mut watch = |event| match event {
         Event::Working { elements, elements_total, bytes, tensors, tensors_total, .. } => {
@@ -77,8 +76,8 @@ pub(crate) fn run(
         other => watch(other),
     };
     let mut one = |share: f64| {
-        let weights = (c.weights, r.weights);
-        let control = Control::new(&plan, weights, &measured.pairs, draws.next_u64(), share);
+        let (ours, theirs) = ((c.weights, c.anatomy), (r.weights, r.anatomy));
+        let control = Control::new(ours, theirs, &measured.pairs, draws.next_u64(), share);
         let candidate = Model { weights: &control, anatomy: c.anatomy };
         let (_, judged) = decide([candidate, r], storage, Some(&measured.checks), settings, &mut watch)?;
         let verdict = &judged.verdict;
