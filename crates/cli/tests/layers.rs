@@ -81,7 +81,7 @@ fn dropped_repeated_and_reordered_layers_are_found_and_measured() {
         let repeated: Vec<u32> = (0..n).chain(n / 2..n).collect();
         let turned: Vec<u32> = (n / 2..n).chain(0..n / 2).collect();
         for (layers, relation, direction) in [
-            (dropped, "layers-dropped", "candidate-from-reference"),
+            (dropped, "layers-dropped", "unknown"),
             (repeated, "layers-repeated", "candidate-from-reference"),
             (turned, "layers-reordered", "unknown"),
         ] {

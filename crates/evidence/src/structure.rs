@@ -303,7 +303,8 @@ impl OnOther<'_> {
         })
     }
 
-    /// All of this side lies on the other in order, and the other has layers that resemble none of this side.
+    /// All of this side lies on the other in order, and the other has layers that resemble none of this side. No direction: layers
+    /// can be put in as well as left out, and even if all others are equal value by value, those put in may write nothing.
     fn dropped(&self) -> Option<Relation> {
         let map = self.whole().filter(|map| map.is_sorted_by(|a, b| a < b))?;
         let spare: Vec<usize> = (0..self.other_layers.len()).filter(|j| !map.contains(j)).collect();
@@ -317,7 +318,7 @@ impl OnOther<'_> {
              layers put into the {other} later, with a start of their own, would look the same",
             spans(&layers)
         );
-        Some(Relation { name: "layers-dropped", direction: self.from_other, cue })
+        Some(Relation { name: "layers-dropped", direction: Direction::Unknown, cue })
     }
 
     fn reordered(&self) -> Option<Relation> {
