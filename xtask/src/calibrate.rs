@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::layout::array::Array;
+use crate::layout::array::{Array, Stored};
 use crate::layout::directory::{Contents, write};
 use crate::layout::{BEGIN, TEXT_SPECIALS};
 use crate::material::corpus::{Mixture, write_corpus};
@@ -115,23 +115,12 @@ pub(crate) fn build(
 ) -> candle_core::Result<(Model, Value)> {
     match family {
         Family::Llama => {
-            let shape = llama::Shape {
-                vocabulary,
-                hidden: 64,
-                layers: 4,
-                heads: 4,
-                kv_heads: 2,
-                intermediate: 160,
-                context: CONTEXT,
-            };
-            let model = Llama::new(parameters, "", shape)?;
+            let shape = llama_shape(vocabulary);
             let mut config = shape.config();
             config["architectures"] = json!(["LlamaForCausalLM"]);
             config["model_type"] = json!("llama");
             config["torch_dtype"] = json!("bfloat16");
-            let logits =
-                move |batch: &Batch| model.logits(&model.hidden(&model.embed(&batch.inputs, batch.size)?)?);
-            Ok((Box::new(logits), config))
+            Ok((llama(parameters, shape)?, config))
         }
         Family::Gpt2 => {
             let shape = gpt2::Shape { vocabulary, hidden: 64, layers: 4, heads: 4, context: CONTEXT };
@@ -140,6 +129,25 @@ pub(crate) fn build(
             Ok((Box::new(logits), shape.config()))
         }
     }
+}
+
+/// The sizes of the Llama-like models.
+pub(crate) fn llama_shape(vocabulary: usize) -> llama::Shape {
+    llama::Shape {
+        vocabulary,
+        hidden: 64,
+        layers: 4,
+        heads: 4,
+        kv_heads: 2,
+        intermediate: 160,
+        context: CONTEXT,
+    }
+}
+
+/// A fresh Llama-like model of any sizes.
+pub(crate) fn llama(parameters: &mut Parameters, shape: llama::Shape) -> candle_core::Result<Model> {
+    let model = Llama::new(parameters, "", shape)?;
+    Ok(Box::new(move |batch: &Batch| model.logits(&model.hidden(&model.embed(&batch.inputs, batch.size)?)?)))
 }
 
 /// Trains on windows of a text, in an order; the loss is that on held-out text.
@@ -165,7 +173,8 @@ pub(crate) fn save(
     directory: &Path,
 ) -> Result<(), Box<dyn Error>> {
     let arrays: Vec<Array> = parameters.arrays()?;
-    write(directory, &Contents { arrays: &arrays, shards: 1, config, tokenizer, card: None })
+    let stored = Stored::Bf16;
+    write(directory, &Contents { arrays: &arrays, stored, shards: 1, config, tokenizer, card: None })
 }
 
 /// The text that every model reads, as bytes.

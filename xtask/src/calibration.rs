@@ -83,18 +83,23 @@ fn compare_all(zoo: &Path, models: &[String]) -> Result<Vec<Pair>, Failure> {
         .collect()
 }
 
-fn one(zoo: &Path, a: &str, b: &str) -> Result<Pair, String> {
-    let stop = AtomicBool::new(false);
-    let settings = Settings {
+/// The settings of `compare` when nothing else is asked for, on one thread.
+pub(crate) fn settings(stop: &AtomicBool) -> Settings<'_> {
+    Settings {
         backend: Backend::Read,
         threads: 1,
-        stop: &stop,
+        stop,
         digests: false,
         rule: DecisionRule::default(),
         search: stemmata_audit::SearchMode::Auto,
         params: SketchParams::default(),
         output: None,
-    };
+    }
+}
+
+fn one(zoo: &Path, a: &str, b: &str) -> Result<Pair, String> {
+    let stop = AtomicBool::new(false);
+    let settings = settings(&stop);
     let path = |name: &str| zoo.join(name).display().to_string();
     let result = compare(&path(a), &path(b), &settings, &mut |_| {}).map_err(|e| format!("{a}, {b}: {e}"))?;
     let tests =

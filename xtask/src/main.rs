@@ -11,11 +11,15 @@ mod calibration;
 #[cfg(feature = "train")]
 mod fixtures;
 #[cfg_attr(not(feature = "train"), allow(dead_code, reason = "tested always, used by the trainer only"))]
+mod launder;
+#[cfg_attr(not(feature = "train"), allow(dead_code, reason = "tested always, used by the trainer only"))]
 mod layout;
 #[cfg(feature = "train")]
 mod lineage;
 #[cfg_attr(not(feature = "train"), allow(dead_code, reason = "tested always, used by the trainer only"))]
 mod material;
+#[cfg(feature = "train")]
+mod power;
 mod tidy;
 #[cfg(feature = "train")]
 mod train;
@@ -29,6 +33,7 @@ commands:
   calibrate       compare a calibration zoo's pairs          [--zoo DIR] [--out DIR] [--date TEXT]
   calibrate-zoo   train independent models for calibration    [--out DIR] [--models N] [--gpt2 N] [--shared-init K]
   calibrate-lines train bases, their children and models of the same start  [--out DIR] [--models N] [--gpt2 N]
+  power           disguise and change bases, and count what is found  [--out DIR] [--models DIR] [--bases N] [--only WORDS] [--date TEXT]
 ";
 
 fn main() -> ExitCode {
@@ -43,6 +48,7 @@ fn main() -> ExitCode {
         "fixtures" => fixtures(options),
         "calibrate-zoo" => calibrate_zoo(options),
         "calibrate-lines" => calibrate_lines(options),
+        "power" => power(options),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");
             Ok(())
@@ -96,6 +102,16 @@ fn calibrate_zoo(options: &[String]) -> Result<(), Failure> {
 #[cfg(feature = "train")]
 fn calibrate_lines(options: &[String]) -> Result<(), Failure> {
     single_threaded(|| lineage::run(options))
+}
+
+#[cfg(feature = "train")]
+fn power(options: &[String]) -> Result<(), Failure> {
+    single_threaded(|| power::run(options))
+}
+
+#[cfg(not(feature = "train"))]
+fn power(_: &[String]) -> Result<(), Failure> {
+    needs_trainer("power")
 }
 
 #[cfg(not(feature = "train"))]
