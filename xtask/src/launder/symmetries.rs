@@ -235,23 +235,16 @@ pub(crate) fn shift_softmax(model: &mut Decoder, random: &mut Random) {
     model.blocks.iter_mut().filter_map(|block| block.router.as_mut()).for_each(shift);
 }
 
-/// Two blocks that write nothing, after the second layer and at the end; what they read with is random.
-pub(crate) fn insert_blocks(model: &mut Decoder, random: &mut Random) {
-    let Some(like) = model.blocks.first().cloned() else { return };
-    let mut empty = || {
-        let mut block = like.clone();
-        let fresh = |matrix: &mut Matrix| {
-            *matrix = Matrix::gaussian(matrix.rows, matrix.cols, FRESH, random);
-        };
-        block.matrices_mut().for_each(fresh);
-        block.writers().for_each(|writer| *writer = Matrix::zeros(writer.rows, writer.cols));
-        block.attention_norm.fill(1.0);
-        block.feed_forward_norm.fill(1.0);
-        block
-    };
-    let (middle, end) = (empty(), empty());
-    model.blocks.insert(2.min(model.blocks.len()), middle);
-    model.blocks.push(end);
+/// A block that writes nothing, before the block of this number; what it reads with is random.
+pub(crate) fn insert_block(model: &mut Decoder, before: usize, random: &mut Random) {
+    let Some(mut block) = model.blocks.first().cloned() else { return };
+    for matrix in block.matrices_mut() {
+        *matrix = Matrix::gaussian(matrix.rows, matrix.cols, FRESH, random);
+    }
+    block.writers().for_each(|writer| *writer = Matrix::zeros(writer.rows, writer.cols));
+    block.attention_norm.fill(1.0);
+    block.feed_forward_norm.fill(1.0);
+    model.blocks.insert(before.min(model.blocks.len()), block);
 }
 
 /// A quarter of the units twice, each copy writing half, and as many units again that write nothing, all shuffled.

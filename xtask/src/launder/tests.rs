@@ -24,7 +24,7 @@ const PRESERVING: &[(&str, Operation)] = &[
     ("query scale", symmetries::scale_queries),
     ("query angle", symmetries::turn_queries),
     ("softmax shift", symmetries::shift_softmax),
-    ("empty blocks", symmetries::insert_blocks),
+    ("an empty block", |model, random| symmetries::insert_block(model, 1, random)),
     ("more units", symmetries::widen_units),
     ("all", symmetries::all),
     ("tokens", Decoder::permute_tokens),

@@ -198,7 +198,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
     }),
     symmetry("token-order", "order of tokens, with the tokenizer", |m, _, r| m.permute_tokens(r)),
     symmetry("empty-blocks", "two layers put in that write nothing", |m, _, r| {
-        symmetries::insert_blocks(m, r)
+        symmetries::insert_block(m, 2, r);
+        symmetries::insert_block(m, 5, r);
     }),
     symmetry("more-units", "a quarter of the units doubled, as many dead ones, shuffled", |m, _, r| {
         symmetries::widen_units(m, r);
@@ -326,6 +327,34 @@ pub(super) const OPERATIONS: &[Operation] = &[
         (false, |m, o, r| {
             numbers::merge(m, o.stranger, 0.7);
             symmetries::permute_units(m, r);
+        }),
+    ),
+    composed(
+        "shifted-order",
+        "an empty layer put first, order of units",
+        Before::Nothing,
+        (true, |m, _, r| {
+            symmetries::insert_block(m, 0, r);
+            symmetries::permute_units(m, r);
+        }),
+    ),
+    composed(
+        "shifted-rotated",
+        "an empty layer put first, rotation, order of units",
+        Before::Nothing,
+        (true, |m, _, r| {
+            symmetries::insert_block(m, 0, r);
+            symmetries::rotate_residual(m, r);
+            symmetries::permute_units(m, r);
+        }),
+    ),
+    composed(
+        "rotated-tokens",
+        "rotation, order of tokens",
+        Before::Nothing,
+        (true, |m, _, r| {
+            symmetries::rotate_residual(m, r);
+            m.permute_tokens(r);
         }),
     ),
     composed(

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use stemmata_audit::{Evidence, TestKind, Tier, compare};
+use stemmata_audit::{Direction, Evidence, TestKind, Tier, compare};
 
 use super::{reference, words};
 use crate::calibration::settings;
@@ -14,6 +14,8 @@ pub(super) struct Outcome {
     pub(super) found: bool,
     /// The word of the verdict.
     pub(super) kind: &'static str,
+    /// Whether the verdict says that the base came from the candidate.
+    pub(super) reversed: bool,
     /// The test with the smallest p among those that reject, exact ones before effect sizes.
     pub(super) test: Option<&'static str>,
     /// Whether it rests on an effect size alone.
@@ -36,6 +38,7 @@ pub(super) fn of(candidate: &Path, base: &Path) -> Result<Outcome, String> {
     Ok(Outcome {
         found: verdict.kind.is_dependence(),
         kind: verdict.kind.name(),
+        reversed: verdict.direction == Direction::ReferenceFromCandidate,
         test: best.map(|e| e.test.name()),
         by_effect,
         log10_p: best.map_or(0.0, |e| p(e) + (verdict.tests.max(1) as f64).log10()),
