@@ -149,7 +149,7 @@ impl Decoder {
     #[cfg(test)]
     pub(crate) fn random(layers: usize, random: &mut Random) -> Self {
         let (vocabulary, residual, heads, kv_heads, width, units) = (24, 16, 4, 2, 4, 20);
-        let mut gains = |random: &mut Random| (0..residual).map(|_| super::matrix::factor(random)).collect();
+        let gains = |random: &mut Random| (0..residual).map(|_| super::matrix::factor(random)).collect();
         let narrow = kv_heads * width;
         let blocks = (0..layers)
             .map(|_| Block {

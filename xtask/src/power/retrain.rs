@@ -116,7 +116,7 @@ mod tests {
         let text = Text::new(Mixture::FINE_TUNE);
         let shape = Shape { layers: 1, ..llama_shape(text.tokenizer.len()) };
         let mut parameters = Parameters::new(3);
-        llama(&mut parameters, shape).unwrap();
+        let _network = llama(&mut parameters, shape).unwrap();
         let base = decoder(&parameters.arrays().unwrap(), shape);
         let level = Level { name: "few", recipe: recipe(2, 1e-3) };
         let first = retrain(&base, &level, &text).unwrap();
