@@ -31,8 +31,15 @@ pub(super) fn of(candidate: &Path, base: &Path) -> Result<Outcome, String> {
     let judgement = result.map_err(|error| format!("{}: {}", reference(candidate), words(error)))?.judgement;
     let verdict = &judgement.verdict;
     let by_effect = verdict.tier == Tier::Effect;
-    let deciding =
-        |e: &&Evidence| verdict.rejects(e) && (by_effect || !matches!(e.test, TestKind::UnitAgreement(_)));
+    let deciding = |e: &&Evidence| {
+        let finds = match e.test {
+            TestKind::UnitAgreement(_) => by_effect,
+            // These describe a dependence that other tests have found.
+            TestKind::ExactIdentity | TestKind::NoiseOrder | TestKind::TrainingOrder => false,
+            _ => true,
+        };
+        finds && verdict.rejects(e)
+    };
     let p = |e: &Evidence| e.p.map_or(0.0, |p| p.log10());
     let best = judgement.evidence.iter().filter(deciding).min_by(|a, b| p(a).total_cmp(&p(b)));
     Ok(Outcome {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::Cell;
-use super::operations::{Group, OPERATIONS, Operation};
+use super::operations::{Before, Group, OPERATIONS, Operation};
 use super::retrain::LEVELS;
 
 /// Why rows that have failing cells fail. A failing cell whose row is not here is an error of the study.
@@ -21,11 +21,13 @@ const REASONS: &[(&str, &str)] = &[
     ),
 ];
 const TOKENS_MOVED: &str = "the rotation is found from token rows of the same number. Under another numbering no frame is found, and without a frame no \
-     unit is. Tokens that both tokenizers spell alike would give the frame; the comparison does not read spellings.";
+     unit is. Tokens that both tokenizers spell alike would give the frame; the comparison does not read spellings. What is \
+     found here all the same is owed to the trace of the rotation, which two-sided sign tests see and which a launderer can make zero.";
 const TOKENS_GONE: &str = "nothing is left in which the two bases could be brought together: the token rows are new, the residual stream is rotated. \
      What is left are quantities that no rotation changes (norms of units and their cosines within a layer, singular values \
      per head); a matching by them, alternated with a Procrustes fit over all layers, could find weakly retrained models. \
-     The comparison has no such method.";
+     The comparison has no such method. What is \
+     found here all the same is owed to the trace of the rotation, which two-sided sign tests see and which a launderer can make zero.";
 
 /// What turned the order round.
 const REVERSED: &[(&str, &str)] = &[(
@@ -74,14 +76,14 @@ fn method(text: &mut String, bases: usize, date: Option<&str>, seconds: f64) {
     let date = date.map_or_else(String::new, |date| format!(" {date}."));
     let _ = writeln!(
         text,
-        "\nMade by `cargo train power --bases {bases}` in {:.0} minutes on two cores.{date} The command trains its models, \
+        "\nMade by `cargo train power --bases {bases}` in {:.0} minutes of wall time, two models at a time.{date} The command trains its models, \
          disguises them, compares each candidate with its base by the defaults of `stemmata compare` (family-wise level 0.001, \
          `--search auto`), and writes this page. Code: `xtask/src/launder`, `xtask/src/power`. Nothing was tuned on it.\n\n\
          {bases} bases of Llama's layout (residual stream 64, 4 layers, 4 query and 2 key-value heads, 160 units, 258 tokens, \
          0.2 million parameters), each 300 steps from its own start on the same text in the same order. Retraining is on other \
          text. Symmetries, numbers and storage come *after* retraining, as a launderer disguises what he has tuned; changes \
          of structure, sparsity and tokenizer come *before* it, so that retraining heals them (zeros are put back). All \
-         candidates are stored as bf16 unless the row says otherwise. Where the column \"function\" says *kept*, every candidate was run on 24 \
+         candidates are stored as bf16 unless the row says otherwise. *Kept* in the column \"function\" was checked: every candidate was run on 24 \
          tokens in f64 before it was stored, and no log-probability had moved by more than 10⁻⁶.\n\n\
          A cell says in how many of the bases dependence was found (`identical`, `derived`, `related`), and by the test with the \
          smallest p, exact tests before effect sizes. The number is the largest log10 p among the bases, raised by the number of \
@@ -114,7 +116,12 @@ fn levels(text: &mut String, cells: &[Cell]) {
 }
 
 fn table_row(text: &mut String, operation: &Operation, cells: &[&Cell]) {
-    let function = if operation.keeps { "kept" } else { "changed" };
+    let function = match (operation.before, operation.keeps) {
+        (Before::Nothing, true) => "kept",
+        (Before::Tower, _) => "kept in the tower",
+        (Before::Half | Before::TwoOfFour, _) | (_, false) => "changed",
+        (_, true) => "changed, then healed",
+    };
     let _ = write!(text, "| {} | {function} |", operation.words);
     for level in 0..LEVELS.len() {
         let of: Vec<&Cell> = cells.iter().copied().filter(|cell| cell.level == level).collect();
@@ -193,4 +200,19 @@ fn levels_with(cells: &[Cell], operation: &Operation, is: fn(&Cell) -> bool) -> 
     let has = |level: usize| of().any(|cell| cell.level == level && is(cell));
     let names: Vec<&str> = (0..LEVELS.len()).filter(|level| has(*level)).map(|l| LEVELS[l].name).collect();
     (!names.is_empty()).then(|| names.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn reasons_are_of_rows_and_rows_are_told_apart() {
+        let names: BTreeSet<&str> = OPERATIONS.iter().map(|operation| operation.name).collect();
+        let words: BTreeSet<&str> = OPERATIONS.iter().map(|operation| operation.words).collect();
+        assert_eq!((names.len(), words.len()), (OPERATIONS.len(), OPERATIONS.len()));
+        assert!(REASONS.iter().chain(REVERSED).all(|(name, _)| names.contains(name)));
+    }
 }
