@@ -17,7 +17,7 @@ use std::time::Instant;
 use serde_json::Value;
 
 use crate::layout::BEGIN;
-use crate::layout::array::Array;
+use crate::layout::array::{Array, Stored};
 use crate::layout::directory::{Contents, read, write};
 use crate::material::corpus::{Mixture, write_corpus};
 use crate::material::random::Random;
@@ -156,7 +156,8 @@ pub(crate) fn save(
     directory: &Path,
 ) -> Result<(), Box<dyn Error>> {
     let arrays: Vec<Array> = dismiss(parameters.arrays()?);
-    write(directory, &Contents { arrays: &arrays, shards: 1, config, tokenizer, card: None })
+    let stored = Stored::Bf16;
+    write(directory, &Contents { arrays: &arrays, stored, shards: 1, config, tokenizer, card: None })
 }
 
 /// The text that every model reads, as bytes.

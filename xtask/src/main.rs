@@ -12,11 +12,15 @@ mod context;
 #[cfg(feature = "train")]
 mod fixtures;
 #[cfg_attr(not(feature = "train"), allow(dead_code, reason = "tested always, used by the trainer only"))]
+mod launder;
+#[cfg_attr(not(feature = "train"), allow(dead_code, reason = "tested always, used by the trainer only"))]
 mod layout;
 #[cfg(feature = "train")]
 mod lineage;
 #[cfg_attr(not(feature = "train"), allow(dead_code, reason = "tested always, used by the trainer only"))]
 mod material;
+#[cfg(feature = "train")]
+mod power;
 mod tidy;
 #[cfg(feature = "train")]
 mod train;
@@ -31,6 +35,7 @@ commands:
   context         statistics that prove nothing among its pairs  [--zoo DIR] [--out FILE]
   calibrate-zoo   train independent models for calibration    [--out DIR] [--models N] [--only NAMES] [--shared-init K]
   calibrate-lines train bases, their children and models of the same start  [--out DIR] [--models N] [--gpt2 N]
+  power           disguise and change bases, and count what is found  [--out DIR] [--models DIR] [--bases N] [--only WORDS] [--date TEXT]
 ";
 
 fn main() -> ExitCode {
@@ -46,6 +51,7 @@ fn main() -> ExitCode {
         "fixtures" => fixtures(options),
         "calibrate-zoo" => calibrate_zoo(options),
         "calibrate-lines" => calibrate_lines(options),
+        "power" => power(options),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");
             Ok(())
@@ -99,6 +105,16 @@ fn calibrate_zoo(options: &[String]) -> Result<(), Failure> {
 #[cfg(feature = "train")]
 fn calibrate_lines(options: &[String]) -> Result<(), Failure> {
     single_threaded(|| lineage::run(options))
+}
+
+#[cfg(feature = "train")]
+fn power(options: &[String]) -> Result<(), Failure> {
+    single_threaded(|| power::run(options))
+}
+
+#[cfg(not(feature = "train"))]
+fn power(_: &[String]) -> Result<(), Failure> {
+    needs_trainer("power")
 }
 
 #[cfg(not(feature = "train"))]

@@ -52,7 +52,8 @@ const fn recipe(steps: usize) -> Recipe {
 /// Tokens: 256 bytes and two specials; four specials more where there are pictures.
 const BYTES: usize = 256 + TEXT_SPECIALS.len();
 
-const SHAPE: llama::Shape = llama::Shape {
+/// The sizes of the Llama-like models.
+pub(crate) const SHAPE: llama::Shape = llama::Shape {
     vocabulary: BYTES,
     hidden: 64,
     layers: 4,

@@ -148,7 +148,8 @@ fn side_by_side<J: Sync, R: Send + Sync>(
     slots.into_iter().map(done).collect()
 }
 
-fn settings(stop: &AtomicBool) -> Settings<'_> {
+/// The settings of `compare` when nothing else is asked for, on one thread.
+pub(crate) fn settings(stop: &AtomicBool) -> Settings<'_> {
     Settings {
         backend: Backend::Read,
         threads: 1,

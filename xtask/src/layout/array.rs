@@ -1,6 +1,6 @@
 //! A named array, between training and a file.
 
-use half::bf16;
+use half::{bf16, f16};
 
 use crate::material::random::Random;
 
@@ -10,6 +10,24 @@ pub(crate) struct Array {
     pub(crate) name: String,
     pub(crate) shape: Vec<usize>,
     pub(crate) values: Vec<f32>,
+}
+
+/// How numbers are stored in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stored {
+    Bf16,
+    F16,
+    F32,
+}
+
+impl Stored {
+    /// Bytes of one number.
+    pub(crate) fn size(self) -> usize {
+        match self {
+            Stored::Bf16 | Stored::F16 => 2,
+            Stored::F32 => 4,
+        }
+    }
 }
 
 impl Array {
@@ -26,8 +44,13 @@ impl Array {
         self
     }
 
-    /// Little-endian bf16 bytes, rounded to nearest even.
-    pub(crate) fn bf16_bytes(&self) -> Vec<u8> {
-        self.values.iter().flat_map(|value| bf16::from_f32(*value).to_le_bytes()).collect()
+    /// Little-endian bytes, rounded to nearest even.
+    pub(crate) fn bytes(&self, stored: Stored) -> Vec<u8> {
+        let values = self.values.iter();
+        match stored {
+            Stored::Bf16 => values.flat_map(|value| bf16::from_f32(*value).to_le_bytes()).collect(),
+            Stored::F16 => values.flat_map(|value| f16::from_f32(*value).to_le_bytes()).collect(),
+            Stored::F32 => values.flat_map(|value| value.to_le_bytes()).collect(),
+        }
     }
 }
