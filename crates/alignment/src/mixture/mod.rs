@@ -18,7 +18,7 @@ use stemmata_model::{ReadError, Weights};
 
 /// Matrices that are looked at.
 pub const MOST_TENSORS: usize = 512;
-/// Elements of one matrix that are looked at; more only where [`BAND`] rows are longer.
+/// Elements of one matrix that are looked at; more only where four rows are longer.
 pub const MOST_ELEMENTS: u64 = 1 << 15;
 /// References that are looked at. The cost grows with their square.
 pub const MOST_REFERENCES: usize = 64;
