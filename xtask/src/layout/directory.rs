@@ -37,7 +37,7 @@ pub(crate) fn write(directory: &Path, contents: &Contents<'_>) -> Result<(), Box
     Ok(())
 }
 
-/// The arrays of a directory that [`write`] wrote as one file, by name.
+/// The arrays of a directory that [`write()`] wrote as one file, by name.
 pub(crate) fn read(directory: &Path) -> Result<Vec<Array>, Box<dyn Error>> {
     let bytes = fs::read(directory.join("model.safetensors"))?;
     let tensors = SafeTensors::deserialize(&bytes)?;
