@@ -14,6 +14,8 @@ use stemmata_model::{Checkpoint, Tokenizer, Value};
 
 /// Rows of the embeddings that are compared.
 const TOKENS: u64 = 256;
+/// Numbers read of each side, at most: fewer tokens where rows are long.
+const NUMBERS: u64 = 1 << 19;
 
 /// Values among known-independent pairs, one line per statistic and family of architectures.
 const TABLE: &str = include_str!("../data/context.tsv");
@@ -118,7 +120,8 @@ fn embedding_cka(c: &Whole, r: &Whole, settings: &Settings<'_>) -> Result<Option
     };
     let (Some(ours), Some(theirs)) = (embedding(c), embedding(r)) else { return Ok(None) };
     let shared = shared_tokens(&c.opened.checkpoint, &r.opened.checkpoint, [ours.rows, theirs.rows]);
-    let rows: Vec<(u64, u64)> = picked(shared.len() as u64, TOKENS).map(|i| shared[i as usize]).collect();
+    let tokens = TOKENS.min(NUMBERS / ours.cols.max(theirs.cols).max(1));
+    let rows: Vec<(u64, u64)> = picked(shared.len() as u64, tokens).map(|i| shared[i as usize]).collect();
     let stop = || settings.stop.load(Ordering::Relaxed);
     let cka = linear_cka([c.weights(), r.weights()], [&ours, &theirs], &rows, &stop)?;
     Ok(cka.map(|cka| (cka, rows.len() as u64)))
