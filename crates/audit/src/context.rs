@@ -15,7 +15,7 @@ use stemmata_model::{Checkpoint, Tokenizer, Value};
 /// Rows of the embeddings that are compared.
 const TOKENS: u64 = 256;
 /// Numbers read of each side, at most: fewer tokens where rows are long.
-const NUMBERS: u64 = 1 << 19;
+const NUMBERS: u64 = 1 << 18;
 
 /// Values among known-independent pairs, one line per statistic and family of architectures.
 const TABLE: &str = include_str!("../data/context.tsv");

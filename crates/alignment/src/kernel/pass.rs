@@ -5,9 +5,9 @@ use pulp::{Simd, WithSimd, bytemuck};
 
 /// Columns of one tile: two operands of f32 and the column sums fit in the first-level cache.
 pub(super) const TILE: usize = 512;
-/// Columns between folds of the f32 lanes into f64: 512 terms a lane, few enough that the largest lane sum of squares bounds
+/// Columns between folds of the f32 lanes into f64: 256 terms a lane, few enough that the largest lane sum of squares bounds
 /// the largest value well.
-const FOLD: usize = 1 << 13;
+const FOLD: usize = 1 << 12;
 /// Logical lanes.
 const LANES: usize = 16;
 /// Columns of one group of [`ColumnOrder::Split`].
@@ -49,8 +49,9 @@ struct Lanes<S: Simd, const V: usize> {
 #[inline(always)]
 fn pass<S: Simd, const V: usize>(simd: S, job: Pass<'_>) {
     let Pass { both, width, fourths, columns, rows } = job;
-    for (index, row) in rows.iter_mut().enumerate() {
-        for (stretch_index, columns) in columns.chunks_mut(FOLD).enumerate() {
+    // Stretch by stretch, so that the column sums of a stretch stay in the first-level cache for all rows.
+    for (stretch_index, columns) in columns.chunks_mut(FOLD).enumerate() {
+        for (index, row) in rows.iter_mut().enumerate() {
             let mut lanes = Lanes::<S, V> { sums: [[simd.splat_f32s(0.0); V]; SUMS], rest: [0.0; SUMS] };
             let start = index * width + stretch_index * FOLD;
             if fourths.contains(index) {
@@ -158,13 +159,12 @@ impl<S: Simd, const V: usize> Lanes<S, V> {
         }
     }
 
-    /// Sums the lanes in lane order.
+    /// Sums the lanes, in f64 and always in the same tree.
     #[inline(always)]
     fn fold(&self) -> [f64; SUMS] {
         let mut out = self.rest;
         for (out, lanes) in out.iter_mut().zip(&self.sums) {
-            let flat: &[f32] = bytemuck::cast_slice(lanes);
-            *out += flat.iter().map(|x| f64::from(*x)).sum::<f64>();
+            *out += tree(lanes, |a, b| a + b);
         }
         out
     }
@@ -172,9 +172,26 @@ impl<S: Simd, const V: usize> Lanes<S, V> {
     /// The largest of what was added to a sum of squares, or more.
     #[inline(always)]
     fn peak(&self, sum: usize) -> f64 {
-        let flat: &[f32] = bytemuck::cast_slice(&self.sums[sum]);
-        flat.iter().fold(self.rest[sum], |most, x| most.max(f64::from(*x)))
+        // The lanes hold no NaN that matters: a row that has one is summed again.
+        let larger = |a: f64, b: f64| if a > b { a } else { b };
+        larger(self.rest[sum], tree(&self.sums[sum], larger))
     }
+}
+
+/// Joins 16 lanes in a tree: halves are joined lane by lane until one is left.
+#[inline(always)]
+fn tree<V: bytemuck::Pod>(lanes: &[V], join: impl Fn(f64, f64) -> f64) -> f64 {
+    let flat: &[f32] = bytemuck::cast_slice(lanes);
+    let mut sums = [0.0; LANES];
+    sums.iter_mut().zip(flat).for_each(|(sum, x)| *sum = f64::from(*x));
+    let mut half = LANES / 2;
+    while half > 0 {
+        for i in 0..half {
+            sums[i] = join(sums[i], sums[i + half]);
+        }
+        half /= 2;
+    }
+    sums[0]
 }
 
 /// One vector of both operands; returns the new column sums.
