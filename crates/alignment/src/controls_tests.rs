@@ -3,26 +3,8 @@ use crate::{Measurement, Options, measure, plan};
 use std::sync::atomic::AtomicBool;
 use stemmata_architecture::{ComponentInfo, Norm, Part};
 use stemmata_fingerprint::RowReader;
-use stemmata_model::{DType, Encoding, Storage};
+use stemmata_model::{DType, Encoding, InMemory, Storage};
 use stemmata_stats::sign_flip;
-
-struct Memory {
-    tensors: Vec<Tensor>,
-    values: Vec<Vec<f32>>,
-}
-
-impl Weights for Memory {
-    fn tensors(&self) -> &[Tensor] {
-        &self.tensors
-    }
-    fn read(&self, tensor: usize, start: u64, out: &mut [f32]) -> Result<(), ReadError> {
-        out.copy_from_slice(&self.values[tensor][start as usize..start as usize + out.len()]);
-        Ok(())
-    }
-    fn bytes_read(&self) -> u64 {
-        0
-    }
-}
 
 const D: u64 = 12;
 const H: u64 = 20;
@@ -47,7 +29,7 @@ enum Layout {
     Interleaved,
 }
 
-type Model = (Memory, Anatomy);
+type Model = (InMemory, Anatomy);
 
 /// Values are distinct in magnitude, so that each can be found again.
 fn values(seed: u64) -> Vec<Vec<f32>> {
@@ -59,7 +41,7 @@ fn values(seed: u64) -> Vec<Vec<f32>> {
 }
 
 fn build(values: &[Vec<f32>], layout: Layout) -> Model {
-    let mut memory = Memory { tensors: Vec::new(), values: Vec::new() };
+    let mut memory = InMemory { tensors: Vec::new(), values: Vec::new() };
     let mut parts = Vec::new();
     let mut fused = 0;
     for ((layer, role, rows, cols), values) in SHAPES.into_iter().zip(values) {

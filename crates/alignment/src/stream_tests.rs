@@ -3,27 +3,8 @@ use crate::plan;
 use stemmata_architecture::{
     Anatomy, ChannelAxis, Component, ComponentInfo, Norm, Part, Role, RowOrder, Term, View,
 };
-use stemmata_model::{DType, Encoding, Storage, Tensor};
+use stemmata_model::{DType, Encoding, InMemory, Storage, Tensor};
 use stemmata_stats::{SplitMix64, sign_flip};
-
-/// Tensors in memory.
-struct Memory {
-    tensors: Vec<Tensor>,
-    values: Vec<Vec<f32>>,
-}
-
-impl Weights for Memory {
-    fn tensors(&self) -> &[Tensor] {
-        &self.tensors
-    }
-    fn read(&self, tensor: usize, start: u64, out: &mut [f32]) -> Result<(), ReadError> {
-        out.copy_from_slice(&self.values[tensor][start as usize..start as usize + out.len()]);
-        Ok(())
-    }
-    fn bytes_read(&self) -> u64 {
-        0
-    }
-}
 
 const D: u64 = 48;
 const H: u64 = 96;
@@ -47,8 +28,8 @@ fn shapes(layers: u32) -> Vec<(Option<u32>, Role, u64, u64)> {
 }
 
 /// A model; `transposed` stores every matrix \[in, out\], `reversed` stores tensors in the opposite order.
-fn build(values: &[Vec<f32>], layers: u32, transposed: bool, reversed: bool) -> (Memory, Anatomy) {
-    let mut memory = Memory { tensors: Vec::new(), values: Vec::new() };
+fn build(values: &[Vec<f32>], layers: u32, transposed: bool, reversed: bool) -> (InMemory, Anatomy) {
+    let mut memory = InMemory { tensors: Vec::new(), values: Vec::new() };
     let mut parts = Vec::new();
     let mut order: Vec<usize> = (0..values.len()).collect();
     if reversed {
@@ -110,7 +91,7 @@ fn noisy(values: &[Vec<f32>], sigma: f32, seed: u64) -> Vec<Vec<f32>> {
     values.iter().map(|v| v.iter().map(|x| x + sigma * random.normal() as f32).collect()).collect()
 }
 
-fn run(a: &(Memory, Anatomy), b: &(Memory, Anatomy), threads: usize) -> Measurement {
+fn run(a: &(InMemory, Anatomy), b: &(InMemory, Anatomy), threads: usize) -> Measurement {
     let stop = AtomicBool::new(false);
     measure(&plan(&a.1, &b.1), &a.0, &b.0, &Options { threads, stop: &stop }, &mut |_| {}).unwrap()
 }
@@ -207,7 +188,7 @@ fn corners_of_unequal_shapes_are_compared_and_rest_is_reported() {
 
 #[test]
 fn a_read_error_ends_the_run_with_that_error() {
-    struct Broken(Memory);
+    struct Broken(InMemory);
     impl Weights for Broken {
         fn tensors(&self) -> &[Tensor] {
             self.0.tensors()
@@ -338,7 +319,7 @@ fn two_guesses_vouch_for_no_outputs() {
         model.1.parts.iter_mut().filter(|p| p.role == Role::Up).for_each(|p| p.guessed = true);
         model
     };
-    let up = |a: &(Memory, Anatomy), b: &(Memory, Anatomy)| {
+    let up = |a: &(InMemory, Anatomy), b: &(InMemory, Anatomy)| {
         let plan = plan(&a.1, &b.1);
         plan.pairs.iter().find(|p| p.key.role == Role::Up).map(|p| (p.row_map.is_some(), p.col_map.is_some()))
     };

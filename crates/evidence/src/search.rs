@@ -156,7 +156,8 @@ pub(crate) fn describe(
             direction = [Direction::CandidateFromReference, Direction::ReferenceFromCandidate][side];
             let (child, parent) = [("candidate", "reference"), ("reference", "candidate")][side];
             words.push(format!(
-                "folded gains: those of the {child} are one number, the units are the {parent}'s up to rounding"
+                "folded gains: those of the {child} are one number, the units are the {parent}'s up to rounding; a copy \
+                 of the {parent} would have done as well"
             ));
         }
     }

@@ -21,4 +21,4 @@ pub use hazard::{Hazard, Level};
 pub use reference::{ModelRef, ReferenceError};
 pub use tensor::{Shape, Storage, Tensor};
 pub use text::printable;
-pub use weights::{Digest, ReadError, Weights};
+pub use weights::{Digest, InMemory, ReadError, Weights};

@@ -1,6 +1,6 @@
 //! The port through which measurements ask for numbers.
 
-use crate::Tensor;
+use crate::{Tensor, printable};
 use std::fmt;
 use std::sync::Arc;
 
@@ -85,6 +85,38 @@ pub trait Weights: Sync {
     fn bytes_read(&self) -> u64;
 }
 
+/// Weights that are already numbers: what a caller computed, or a test made up.
+#[derive(Clone, Debug, Default)]
+pub struct InMemory {
+    /// The inventory; storage ranges mean nothing.
+    pub tensors: Vec<Tensor>,
+    /// Values of each tensor, row-major.
+    pub values: Vec<Vec<f32>>,
+}
+
+impl Weights for InMemory {
+    fn tensors(&self) -> &[Tensor] {
+        &self.tensors
+    }
+
+    fn read(&self, tensor: usize, start: u64, out: &mut [f32]) -> Result<(), ReadError> {
+        let end = start.saturating_add(out.len() as u64);
+        let range = usize::try_from(start).ok().zip(usize::try_from(end).ok());
+        match range.and_then(|(start, end)| self.values.get(tensor)?.get(start..end)) {
+            Some(values) => out.copy_from_slice(values),
+            None => {
+                let name = self.tensors.get(tensor).map_or_else(String::new, |t| printable(&t.name));
+                return Err(ReadError::OutOfRange { tensor: name, start, end });
+            }
+        }
+        Ok(())
+    }
+
+    fn bytes_read(&self) -> u64 {
+        0
+    }
+}
+
 /// A 128-bit content digest. Identifies content against accident, not against an adversary; file-level SHA-256 does that.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Digest(pub u128);
@@ -98,5 +130,21 @@ impl fmt::Display for Digest {
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_in_memory_is_an_error() {
+        let weights = InMemory { tensors: Vec::new(), values: vec![vec![1.0, 2.0, 3.0]] };
+        let mut out = [0.0; 2];
+        weights.read(0, 1, &mut out).unwrap();
+        assert_eq!(out, [2.0, 3.0]);
+        for (tensor, start) in [(0, 2), (0, u64::MAX), (1, 0)] {
+            assert!(matches!(weights.read(tensor, start, &mut out), Err(ReadError::OutOfRange { .. })));
+        }
     }
 }

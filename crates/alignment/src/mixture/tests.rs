@@ -1,30 +1,12 @@
 use super::*;
 use stemmata_architecture::{Role, RowOrder};
-use stemmata_model::{DType, Encoding, Storage, Tensor};
+use stemmata_model::{DType, Encoding, InMemory, Storage, Tensor};
 use stemmata_stats::SplitMix64;
 
-struct Memory {
-    tensors: Vec<Tensor>,
-    values: Vec<Vec<f32>>,
-}
-
-impl Weights for Memory {
-    fn tensors(&self) -> &[Tensor] {
-        &self.tensors
-    }
-    fn read(&self, tensor: usize, start: u64, out: &mut [f32]) -> Result<(), ReadError> {
-        out.copy_from_slice(&self.values[tensor][start as usize..start as usize + out.len()]);
-        Ok(())
-    }
-    fn bytes_read(&self) -> u64 {
-        0
-    }
-}
-
 /// Two layers with one matrix of rows × cols each; `turned` stores it column by column.
-fn model(seed: u64, (rows, cols): (u64, u64), turned: bool) -> (Memory, Anatomy) {
+fn model(seed: u64, (rows, cols): (u64, u64), turned: bool) -> (InMemory, Anatomy) {
     let mut random = SplitMix64::new(seed);
-    let (mut memory, mut parts) = (Memory { tensors: vec![], values: vec![] }, vec![]);
+    let (mut memory, mut parts) = (InMemory { tensors: vec![], values: vec![] }, vec![]);
     for layer in 0..2 {
         let plain: Vec<f32> = (0..rows * cols).map(|_| random.normal() as f32).collect();
         let at = |e: u64| plain[(e % rows * cols + e / rows) as usize];

@@ -1,7 +1,7 @@
 use super::matrix::Columns;
 use super::*;
 use stemmata_architecture::{ComponentInfo, Norm, Part, RowOrder, View};
-use stemmata_model::{DType, Encoding, Storage, Tensor};
+use stemmata_model::{DType, Encoding, InMemory, Storage, Tensor};
 use stemmata_stats::SplitMix64;
 
 const D: usize = 40;
@@ -18,24 +18,6 @@ struct Toy {
     gain: Vec<f32>,
 }
 
-struct Memory {
-    tensors: Vec<Tensor>,
-    values: Vec<Vec<f32>>,
-}
-
-impl Weights for Memory {
-    fn tensors(&self) -> &[Tensor] {
-        &self.tensors
-    }
-    fn read(&self, tensor: usize, start: u64, out: &mut [f32]) -> Result<(), ReadError> {
-        out.copy_from_slice(&self.values[tensor][start as usize..start as usize + out.len()]);
-        Ok(())
-    }
-    fn bytes_read(&self) -> u64 {
-        0
-    }
-}
-
 impl Toy {
     fn random(seed: u64) -> Toy {
         let mut random = SplitMix64::new(seed);
@@ -45,7 +27,7 @@ impl Toy {
         Toy { embedding, gate, up, down, gain }
     }
 
-    fn build(&self) -> (Memory, Anatomy) {
+    fn build(&self) -> (InMemory, Anatomy) {
         let list = [
             (None, Role::TokenEmbedding, V, D, &self.embedding),
             (Some(0), Role::FeedForwardNorm, 1, D, &self.gain),
@@ -53,7 +35,7 @@ impl Toy {
             (Some(0), Role::Up, H, D, &self.up),
             (Some(0), Role::Down, D, H, &self.down),
         ];
-        let (mut memory, mut parts) = (Memory { tensors: Vec::new(), values: Vec::new() }, Vec::new());
+        let (mut memory, mut parts) = (InMemory { tensors: Vec::new(), values: Vec::new() }, Vec::new());
         for (layer, role, rows, cols, values) in list {
             let (rows, cols) = (rows as u64, cols as u64);
             let tensor = memory.tensors.len();

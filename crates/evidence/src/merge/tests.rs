@@ -2,7 +2,7 @@ use super::*;
 use std::sync::atomic::AtomicBool;
 use stemmata_alignment::mixture::{Gram, MixturePass, atoms, grams, mixture_plan, overshoot, ratios};
 use stemmata_architecture::{Anatomy, Component, Part, Role, RowOrder, Term, View};
-use stemmata_model::{DType, Encoding, ReadError, Storage, Tensor, Weights};
+use stemmata_model::{DType, Encoding, InMemory, Storage, Tensor, Weights};
 use stemmata_stats::SplitMix64;
 
 const LAYERS: u32 = 3;
@@ -12,25 +12,7 @@ const ROLES: [Role; 2] = [Role::Query, Role::Up];
 /// One matrix per layer and role.
 type Values = Vec<Vec<f32>>;
 
-struct Memory {
-    tensors: Vec<Tensor>,
-    values: Values,
-}
-
-impl Weights for Memory {
-    fn tensors(&self) -> &[Tensor] {
-        &self.tensors
-    }
-    fn read(&self, tensor: usize, start: u64, out: &mut [f32]) -> Result<(), ReadError> {
-        out.copy_from_slice(&self.values[tensor][start as usize..start as usize + out.len()]);
-        Ok(())
-    }
-    fn bytes_read(&self) -> u64 {
-        0
-    }
-}
-
-fn open(values: &Values) -> (Memory, Anatomy) {
+fn open(values: &Values) -> (InMemory, Anatomy) {
     let (mut tensors, mut parts) = (Vec::new(), Vec::new());
     for tensor in 0..values.len() {
         let (layer, role) = (tensor as u32 / 2, ROLES[tensor % 2]);
@@ -68,12 +50,12 @@ fn open(values: &Values) -> (Memory, Anatomy) {
         ignored: vec![],
         notes: vec![],
     };
-    (Memory { tensors, values: values.clone() }, anatomy)
+    (InMemory { tensors, values: values.clone() }, anatomy)
 }
 
 /// Runs `look` over the candidate and the references.
 fn with<T>(models: &[&Values], look: impl Fn(MixturePass<'_>, &[Gram]) -> T) -> T {
-    let open: Vec<(Memory, Anatomy)> = models.iter().map(|m| open(m)).collect();
+    let open: Vec<(InMemory, Anatomy)> = models.iter().map(|m| open(m)).collect();
     let anatomies: Vec<&Anatomy> = open[1..].iter().map(|m| &m.1).collect();
     let plan = mixture_plan(&open[0].1, &anatomies);
     assert_eq!(plan.references.len(), models.len() - 1);

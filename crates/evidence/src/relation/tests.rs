@@ -3,7 +3,7 @@ use crate::{DecisionRule, StorageFacts, judge};
 use std::sync::atomic::AtomicBool;
 use stemmata_alignment::{Options, measure, plan, study};
 use stemmata_architecture::{Anatomy, ComponentInfo, Norm, Part, Role, RowOrder, Term, View};
-use stemmata_model::{Block, DType, Encoding, ReadError, Storage, Tensor, Weights};
+use stemmata_model::{Block, DType, Encoding, InMemory, Storage, Tensor};
 use stemmata_stats::SplitMix64;
 
 const D: u64 = 64;
@@ -97,9 +97,9 @@ impl Model {
         self
     }
 
-    fn open(&self) -> (Memory, Anatomy) {
+    fn open(&self) -> (InMemory, Anatomy) {
         let component = Component::LanguageModel;
-        let mut memory = Memory { tensors: vec![], values: vec![] };
+        let mut memory = InMemory { tensors: vec![], values: vec![] };
         let mut parts = Vec::new();
         for entry in &self.entries {
             let (rows, cols) = (entry.rows, entry.cols);
@@ -143,24 +143,6 @@ impl Model {
             notes: vec![],
         };
         (memory, anatomy)
-    }
-}
-
-struct Memory {
-    tensors: Vec<Tensor>,
-    values: Vec<Vec<f32>>,
-}
-
-impl Weights for Memory {
-    fn tensors(&self) -> &[Tensor] {
-        &self.tensors
-    }
-    fn read(&self, tensor: usize, start: u64, out: &mut [f32]) -> Result<(), ReadError> {
-        out.copy_from_slice(&self.values[tensor][start as usize..start as usize + out.len()]);
-        Ok(())
-    }
-    fn bytes_read(&self) -> u64 {
-        0
     }
 }
 
