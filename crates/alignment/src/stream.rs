@@ -193,8 +193,8 @@ impl PairSums {
             }));
         }
         let fixed_points = pair.units.then(|| {
-            let [c, r] = &self.units;
-            let (fixed, units) = count_fixed(&c.projected, &r.projected, fixed::BUCKETS);
+            let [c, r] = self.units.map(|sums| sums.into_projected(pair.flipped));
+            let (fixed, units) = count_fixed(&c, &r, fixed::BUCKETS);
             FixedPoints { component: place.0, layer: place.1, units, fixed }
         });
         let shape = |view: &View| {

@@ -7,8 +7,8 @@ use stemmata_fingerprint::{CountSketch, SelfCheck, check_labels, picked, stronge
 /// What one side's picked units have shown so far.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct UnitSums {
-    /// Projected units, row-major, in the order of the picks.
-    pub(crate) projected: Vec<f32>,
+    /// Projected units in the order of the picks: unit by unit, or bucket by bucket when read across.
+    projected: Vec<f32>,
     /// Largest magnitude of each unit and the coordinate where it lies.
     strongest: Vec<(f32, u64)>,
 }
@@ -27,6 +27,16 @@ impl UnitSums {
                 *best = new;
             }
         }
+    }
+
+    /// The projected units, unit by unit.
+    pub(crate) fn into_projected(self, across: bool) -> Vec<f32> {
+        let units = self.strongest.len();
+        if !across || units == 0 {
+            return self.projected;
+        }
+        let unit = |kept: usize| self.projected.iter().skip(kept).step_by(units).copied();
+        (0..units).flat_map(unit).collect()
     }
 }
 
@@ -59,16 +69,18 @@ impl Units {
     pub(crate) fn add(&self, row: u64, values: &[f32], out: &mut UnitSums) {
         let Some(projection) = &self.projection else { return };
         if self.across {
-            // Row `row` holds coordinate `row` of every unit.
+            // Row `row` holds coordinate `row` of every unit, and one bucket of all units lies together.
             let (bucket, sign) = projection.slot(row as usize);
-            out.projected.resize(self.picked.len() * fixed::BUCKETS, 0.0);
-            out.strongest.resize(self.picked.len(), (0.0, u64::MAX));
-            for (kept, unit) in self.picked.iter().enumerate() {
+            let units = self.picked.len();
+            out.projected.resize(units * fixed::BUCKETS, 0.0);
+            out.strongest.resize(units, (0.0, u64::MAX));
+            let of_bucket = out.projected[bucket * units..][..units].iter_mut();
+            for ((unit, total), best) in self.picked.iter().zip(of_bucket).zip(&mut out.strongest) {
                 let x = values[*unit as usize];
                 let x = if x.is_finite() { x } else { 0.0 };
-                out.projected[kept * fixed::BUCKETS + bucket] += sign * x;
-                if x.abs() > out.strongest[kept].0 {
-                    out.strongest[kept] = (x.abs(), row);
+                *total += sign * x;
+                if x.abs() > best.0 {
+                    *best = (x.abs(), row);
                 }
             }
         } else if self.picked.binary_search(&row).is_ok() {

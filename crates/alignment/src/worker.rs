@@ -47,6 +47,8 @@ pub(crate) struct Worker<'a> {
     readers: [RowReader; 2],
     buffers: [Vec<f32>; 2],
     scratch: Scratch,
+    /// Units of the pair whose stripe came last: stripes of one pair follow one another.
+    units: Option<(usize, Units)>,
     arch: Arch,
 }
 
@@ -68,6 +70,7 @@ impl<'a> Worker<'a> {
             readers: Default::default(),
             buffers: Default::default(),
             scratch: Scratch::default(),
+            units: None,
             arch: Arch::new(),
         }
     }
@@ -81,12 +84,13 @@ impl<'a> Worker<'a> {
         if stripe.rows == 0 {
             return Ok(out);
         }
-        let units = Units::new(pair);
+        let last = self.units.take().filter(|(of, _)| *of == stripe.pair);
+        let (_, units) = self.units.insert(last.unwrap_or_else(|| (stripe.pair, Units::new(pair))));
         self.scratch.columns.clear();
         self.scratch.columns.resize(cols, 0.0);
         let mut chunks = Chunks {
             pair,
-            units: &units,
+            units,
             arch: self.arch,
             scratch: &mut self.scratch,
             norms: [vec![0.0; out.cols.len()], vec![0.0; out.cols.len()]],

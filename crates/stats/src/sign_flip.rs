@@ -21,59 +21,67 @@ pub struct SignFlip {
     pub sum_of_squares: f64,
 }
 
-/// Two-sided sign-flip test. Non-finite terms count as zero. O(m) per Newton step, at most 60 steps.
+/// Two-sided sign-flip test. Non-finite terms count as zero. O(m) per Newton step, at most 60 steps; O(m) in all where
+/// Hoeffding's bound already shows that nothing was found.
 pub fn sign_flip(terms: &[f64]) -> SignFlip {
-    let finite = || terms.iter().copied().filter(|a| a.is_finite() && *a != 0.0);
-    let largest = finite().fold(0.0_f64, |m, a| m.max(a.abs()));
+    let mut scaled: Vec<f64> = terms.iter().copied().filter(|a| a.is_finite() && *a != 0.0).collect();
+    let largest = scaled.iter().fold(0.0_f64, |m, a| m.max(a.abs()));
     if largest == 0.0 {
         return SignFlip { statistic: 0.0, log10_p: 0.0, n: 0, sum_of_squares: 0.0 };
     }
     // Scaling leaves signs alone and keeps λ·a in range.
-    let total = finite().map(|a| a / largest).collect::<Sum>().value();
-    let squares = finite().map(|a| (a / largest) * (a / largest)).collect::<Sum>().value();
-    let n = finite().count() as u64;
+    scaled.iter_mut().for_each(|a| *a /= largest);
+    let total = scaled.iter().copied().collect::<Sum>().value();
+    let squares = scaled.iter().map(|a| a * a).collect::<Sum>().value();
     let towards = total.signum();
-    let log_tail = log_tail_bound(total.abs(), squares, n, || finite().map(|a| a / largest * towards));
+    scaled.iter_mut().for_each(|a| *a *= towards);
     SignFlip {
         statistic: total / squares.sqrt(),
         // Both tails: at most twice one of them.
-        log10_p: ((log_tail + LN_2) / LN_10).min(0.0),
-        n,
+        log10_p: ((log_tail_bound(&scaled, total.abs(), squares) + LN_2) / LN_10).min(0.0),
+        n: scaled.len() as u64,
         sum_of_squares: squares * largest * largest,
     }
 }
 
-/// `min_λ≥0 [Σ log cosh(λ a_i) − λ s]` for `s ≥ 0`; `towards` gives the terms with the sign that makes their sum `s`. The objective is convex in λ and *every* λ gives a valid bound, so an
-/// iteration that stops early is conservative, never wrong.
-fn log_tail_bound<I: Iterator<Item = f64>>(s: f64, squares: f64, n: u64, towards: impl Fn() -> I) -> f64 {
-    let floor = -(n as f64) * LN_2;
-    if towards().all(|a| a > 0.0) {
+/// `min_λ≥0 [Σ log cosh(λ a_i) − λ s]` for terms of sum `s ≥ 0`. The objective is convex in λ and *every* λ gives a valid
+/// bound, so an iteration that stops early is conservative, never wrong.
+fn log_tail_bound(terms: &[f64], s: f64, squares: f64) -> f64 {
+    let floor = -(terms.len() as f64) * LN_2;
+    if terms.iter().all(|a| *a > 0.0) {
         return floor;
+    }
+    // Hoeffding's optimum is the first guess.
+    let hoeffding = s / squares;
+    if 0.5 * s * hoeffding <= LN_2 {
+        return 0.0;
     }
     // log cosh(x) − x = ln(1 + e^(−2x)) − ln 2 term by term: nothing cancels, however large λ grows.
     let objective = |lambda: f64| {
-        let term = |a: f64| {
+        let term = |a: &f64| {
             let x = lambda * a.abs();
-            (-2.0 * x).exp().ln_1p() - LN_2 + if a < 0.0 { 2.0 * x } else { 0.0 }
+            (-2.0 * x).exp().ln_1p() - LN_2 + if *a < 0.0 { 2.0 * x } else { 0.0 }
         };
-        towards().map(term).collect::<Sum>().value()
+        terms.iter().map(term).collect::<Sum>().value()
     };
+    // Slope and curvature only say where to look, so plain sums do.
     let slope = |lambda: f64| {
-        let (mut first, mut second) = (Sum::default(), Sum::default());
-        for a in towards().map(f64::abs) {
+        let (mut first, mut second) = (0.0, 0.0);
+        for a in terms.iter().map(|a| a.abs()) {
             let t = (lambda * a).tanh();
-            first.add(a * t);
-            second.add(a * a * (1.0 - t * t));
+            first += a * t;
+            second += a * a * (1.0 - t * t);
         }
-        (first.value() - s, second.value())
+        (first - s, second)
     };
-    // Hoeffding's optimum is the first guess; Newton, kept inside a bracket by bisection.
+    // Newton, kept inside a bracket by bisection.
     let (mut low, mut high) = (0.0, f64::INFINITY);
-    let mut lambda = s / squares;
+    let mut lambda = hoeffding;
     for _ in 0..60 {
         let (first, second) = slope(lambda);
-        if first.abs() <= 1e-10 * (s + 1e-300) {
-            break;
+        // The bound is within first²/(2·second) of its minimum.
+        if first * first <= 1e-9 * second || first.abs() <= 1e-10 * s {
+            return objective(lambda).clamp(floor, 0.0);
         }
         if first < 0.0 {
             low = lambda;
@@ -93,7 +101,7 @@ fn log_tail_bound<I: Iterator<Item = f64>>(s: f64, squares: f64, n: u64, towards
         }
         lambda = next;
     }
-    objective(lambda).min(objective(s / squares)).clamp(floor, 0.0)
+    objective(lambda).min(objective(hoeffding)).clamp(floor, 0.0)
 }
 
 /// The smallest share ρ that the test would have found with probability `power` at level 10^`log10_alpha` (two-sided),
