@@ -8,8 +8,8 @@ use super::matrix::{BAND, Matrix};
 
 /// Neighbours that may share a grid, along a row; blocks of 16 to 128 are what published formats use. 0: the whole row.
 const SEGMENTS: [usize; 5] = [16, 32, 64, 128, 0];
-/// Columns of a tile that spans all rows of a band.
-const TILE: usize = 128;
+/// Columns of tiles that span all rows of a band: square blocks of 64 and of 128 share one scale in eight-bit formats.
+const TILES: [usize; 2] = [64, 128];
 /// Rows that are looked at: a grid shows in a few of them.
 const ROWS: usize = 4 * BAND as usize;
 /// Bits per element below which a side is taken to be on a grid without looking at its levels.
@@ -86,18 +86,20 @@ pub(crate) fn fit(coarse: &Matrix, fine: &Matrix, bits: f64) -> Option<GridFit> 
         }
         offer(segment, tallies);
     }
-    let mut tallies = [Tally::default(), Tally::default()];
-    for first in (0..rows).step_by(BAND as usize) {
-        for column in (0..coarse.cols).step_by(TILE) {
-            let width = TILE.min(coarse.cols - column);
-            let tile = |m: &Matrix| -> Vec<f32> {
-                let rows = first..rows.min(first + BAND as usize);
-                rows.flat_map(|row| &m.row(row)[column..column + width]).copied().collect()
-            };
-            add(&mut tallies, &tile(coarse), &tile(fine));
+    for tile in TILES {
+        let mut tallies = [Tally::default(), Tally::default()];
+        for first in (0..rows).step_by(BAND as usize) {
+            for column in (0..coarse.cols).step_by(tile) {
+                let width = tile.min(coarse.cols - column);
+                let cut = |m: &Matrix| -> Vec<f32> {
+                    let rows = first..rows.min(first + BAND as usize);
+                    rows.flat_map(|row| &m.row(row)[column..column + width]).copied().collect()
+                };
+                add(&mut tallies, &cut(coarse), &cut(fine));
+            }
         }
+        offer(tile * BAND as usize, tallies);
     }
-    offer(TILE * BAND as usize, tallies);
     best
 }
 
