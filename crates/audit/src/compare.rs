@@ -277,6 +277,7 @@ fn outside_only(judgement: &Judgement) -> Vec<Component> {
 
 /// Says how units were moved, where a search found them.
 fn moved_units(judgement: &Judgement) -> Option<String> {
-    let moved = matches!(judgement.verdict.relation, Some("relabelled" | "rotated" | "rescaled"));
+    let moved =
+        matches!(judgement.verdict.relation, Some("relabelled" | "rotated" | "rescaled" | "width-pruned"));
     judgement.verdict.cue.clone().filter(|_| moved)
 }

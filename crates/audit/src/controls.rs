@@ -78,7 +78,7 @@ pub(crate) fn run(
     let mut one = |share: f64| {
         let (ours, theirs) = ((c.weights, c.anatomy), (r.weights, r.anatomy));
         let control = Control::new(ours, theirs, &measured.pairs, draws.next_u64(), share);
-        let candidate = Model { weights: &control, anatomy: c.anatomy };
+        let candidate = Model { weights: &control, ..c };
         let (_, judged) = decide([candidate, r], storage, Some(&measured.checks), settings, &mut watch)?;
         let verdict = &judged.verdict;
         let run = ControlRun { share, kind: verdict.kind, log10_p: verdict.log10_p, tests: verdict.tests };

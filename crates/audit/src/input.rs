@@ -68,6 +68,8 @@ pub struct Whole {
 pub(crate) struct Model<'a> {
     pub(crate) weights: &'a dyn Weights,
     pub(crate) anatomy: &'a Anatomy,
+    /// The vocabulary in row order; empty where it is not known.
+    pub(crate) tokens: &'a [String],
 }
 
 impl Whole {
@@ -77,7 +79,8 @@ impl Whole {
 
     /// What the measurements need of it.
     pub(crate) fn model(&self) -> Model<'_> {
-        Model { weights: &self.opened.weights, anatomy: &self.anatomy }
+        let tokens = self.opened.checkpoint.tokenizer.as_ref().map_or(&[][..], |tokenizer| &tokenizer.tokens);
+        Model { weights: &self.opened.weights, anatomy: &self.anatomy, tokens }
     }
 
     /// The encoding of the tensor that a part lies in.

@@ -2,7 +2,7 @@
 
 use crate::input::Model;
 use crate::{AuditError, Event, Settings, Watch};
-use stemmata_alignment::{Measurement, Search, search_plan};
+use stemmata_alignment::{Measurement, Search, SharedTokens, search_plan};
 use stemmata_architecture::Component;
 use stemmata_evidence::{Judgement, StorageFacts, judge, search_found, wants_search};
 
@@ -37,7 +37,8 @@ pub(crate) fn run(
         return Ok(judgement);
     }
     let mut search =
-        Search::new((c.weights, c.anatomy), (r.weights, r.anatomy), settings.threads, settings.stop);
+        Search::new((c.weights, c.anatomy), (r.weights, r.anatomy), settings.threads, settings.stop)
+            .sharing(SharedTokens::of(c.tokens, r.tokens));
     let mut examine = |layers: &[(Component, u32)], measurement: &mut Measurement| {
         let total: u64 = layers.iter().map(|(component, layer)| search.elements(*component, *layer)).sum();
         let mut done = 0;

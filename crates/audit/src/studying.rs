@@ -6,8 +6,15 @@ use stemmata_alignment::{Measurement, plan, study};
 use stemmata_evidence::{Judgement, Kind, NotTested};
 
 /// Relations of models whose units or layers lie in other places.
-const MOVED: [&str; 6] =
-    ["rotated", "relabelled", "rescaled", "layers-dropped", "layers-repeated", "layers-reordered"];
+const MOVED: [&str; 7] = [
+    "rotated",
+    "relabelled",
+    "rescaled",
+    "width-pruned",
+    "layers-dropped",
+    "layers-repeated",
+    "layers-reordered",
+];
 
 /// Says what kind of change it is, where the pair depends and is not identical.
 pub(crate) fn refine(

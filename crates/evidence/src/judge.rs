@@ -340,10 +340,16 @@ fn layers(
             let in_place = effect(groups.get(&(component, layer)).into_iter().flatten().copied());
             let elsewhere = search::effect(&of_layer, rejected);
             let effect = elsewhere.filter(|e| in_place.is_none_or(|own| own.0 < e.0)).or(in_place);
+            // What a search held it against, where that is what shows something.
+            let partner = measurement
+                .searched
+                .iter()
+                .find(|m| elsewhere.is_some() && (m.component, Some(m.layer)) == (component, layer))
+                .map(|m| m.reference_layer);
             LayerEffect {
                 component,
                 candidate_layer: layer,
-                reference_layer: layer,
+                reference_layer: partner.or(layer),
                 effect: effect.map(|(ratio, _)| ratio),
                 interval: effect.map(|(_, interval)| interval),
                 log10_p: bonferroni(&log10_ps, log10_ps.len()),

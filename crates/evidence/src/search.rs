@@ -1,12 +1,14 @@
 //! Tests on units that were matched wherever they are.
 
 use crate::change::rounding_variance;
-use crate::tests_of_dependence::{SIGN_NULL, add_up, cosine};
+use crate::tests_of_dependence::{LABEL_NULL, SIGN_NULL, add_up, cosine};
 use crate::{Direction, Evidence, Judgement, Kind, Scope, TestKind};
 use std::collections::BTreeSet;
-use stemmata_alignment::{Basis, Channel, LayerMatch, SearchPlan};
+use stemmata_alignment::{Basis, Channel, Hypothesis, LayerMatch, SearchPlan};
 use stemmata_architecture::{ChannelAxis, Component};
-use stemmata_stats::{Interval, PKind, PValue, binomial_interval, binomial_tail, sign_flip};
+use stemmata_stats::{
+    Interval, PKind, PValue, binomial_interval, binomial_tail, increasing_labels, sign_flip,
+};
 
 /// What is assumed of independent models, and from where on an agreement decides. The share is an assumption, not a theorem, so
 /// no agreement below the second number decides, however many units there are. Features that every network learns make up one to
@@ -48,8 +50,25 @@ pub(crate) fn run(searched: &[LayerMatch]) -> Vec<Evidence> {
     }
     for m in searched {
         tests.extend(pair(Scope::Layer(m.component, Some(m.layer)), m.hypothesis.basis(), &[m]));
+        tests.extend(order(m));
     }
     tests
+}
+
+/// Whether the labels of matched units kept their order (docs/methods/search.md).
+fn order(m: &LayerMatch) -> Option<Evidence> {
+    let (longest, matched) = (m.in_order?, m.matched.0);
+    let units = m.units.0.min(m.units.1);
+    (units > 0).then(|| Evidence {
+        test: TestKind::LabelOrder(m.hypothesis.basis()),
+        scope: Scope::Layer(m.component, Some(m.layer)),
+        p: Some(PValue::new(increasing_labels(longest, matched), PKind::Exact, LABEL_NULL, matched)),
+        statistic: longest as f64,
+        n: matched,
+        effect: Some(longest as f64 / units as f64),
+        interval: Some(binomial_interval(longest.min(units), units, 0.95)),
+        detectable: None,
+    })
 }
 
 /// The exact test and the effect size of one scope.
@@ -102,6 +121,34 @@ pub(crate) struct Moved {
     pub(crate) cue: String,
 }
 
+/// What happened to the residual stream.
+#[derive(Clone, Copy, PartialEq)]
+enum Residual {
+    AsStored,
+    /// No channel has a counterpart, or nobody can tell.
+    Rotated,
+    /// Channels have counterparts (so many), and both models are as wide.
+    Relabelled(u64),
+    /// One model is narrower and its channels have counterparts.
+    Cut(u64),
+}
+
+impl Residual {
+    fn of<'a>(mut matches: impl Iterator<Item = &'a LayerMatch>) -> Residual {
+        let Some(first) = matches.next() else { return Residual::AsStored };
+        let (c, r) = first.residual;
+        match first.hypothesis {
+            Hypothesis::AsStored => Residual::AsStored,
+            Hypothesis::ByTokens { channels: (found, in_order), .. } if 2 * found >= c.min(r) => match () {
+                () if c != r => Residual::Cut(found),
+                () if 10 * in_order >= 9 * found => Residual::AsStored,
+                () => Residual::Relabelled(found),
+            },
+            Hypothesis::ByTokens { .. } | Hypothesis::ByUnits { .. } => Residual::Rotated,
+        }
+    }
+}
+
 /// Names what was done to a candidate whose units were found elsewhere; `None` when they lie where they lay, or nothing was
 /// found.
 ///
@@ -116,31 +163,60 @@ pub(crate) fn describe(
 ) -> Option<Moved> {
     let found = |basis: Basis| {
         evidence.iter().any(|e| {
-            rejected(e)
-                && matches!(e.test, TestKind::MatchThenSign(b) | TestKind::UnitAgreement(b) if b == basis)
+            use TestKind::{LabelOrder, MatchThenSign, UnitAgreement};
+            rejected(e) && matches!(e.test, MatchThenSign(b) | UnitAgreement(b) | LabelOrder(b) if b == basis)
         })
     };
     let basis = Basis::ALL.into_iter().find(|basis| found(*basis))?;
     let of = || searched.iter().filter(|m| m.hypothesis.basis() == basis);
     let sum = |of_match: fn(&LayerMatch) -> u64| of().map(of_match).sum::<u64>();
     let (agreeing, unmoved) = (sum(|m| m.agreeing), sum(|m| m.unmoved));
-    let (relabelled, rotated) = (2 * unmoved < agreeing, basis != Basis::AsStored);
     let (matched, opposed) = (sum(|m| m.matched.0), sum(|m| m.matched.1));
     let flipped = 10 * opposed > matched;
+    let residual = Residual::of(of());
+    let rotated = residual == Residual::Rotated;
+    let in_order = of().filter_map(|m| m.in_order).sum::<u64>();
+    let narrower = of().any(|m| m.hidden.0 != m.hidden.1);
+    let pruned = (narrower && 10 * in_order >= 9 * agreeing) || matches!(residual, Residual::Cut(_));
+    let relabelled = 2 * unmoved < agreeing && !pruned;
     let mut words = Vec::new();
-    if rotated {
-        let telling = if basis == Basis::ByTokens { "shared tokens" } else { "gates of hidden units" };
-        words.push(format!("the residual stream lies in another basis, as the {telling} tell"));
+    match residual {
+        Residual::AsStored => {}
+        Residual::Rotated => {
+            let telling = if basis == Basis::ByTokens { "shared tokens" } else { "gates of hidden units" };
+            words.push(format!("the residual stream lies in another basis, as the {telling} tell"));
+        }
+        Residual::Relabelled(found) => {
+            words.push(format!("residual channels carry other labels ({found} found by shared tokens)"));
+        }
+        Residual::Cut(found) => {
+            words.push(format!(
+                "{found} residual channels of the wider model, found by shared tokens, are all that is left"
+            ));
+        }
     }
-    if relabelled {
+    if narrower {
+        let widths: BTreeSet<(u64, u64)> = of().map(|m| m.hidden).collect();
+        let list: Vec<String> = widths.iter().map(|(c, r)| format!("{c} beside {r}")).collect();
+        words.push(format!(
+            "hidden units per layer: {}; of {matched} matched ones {in_order} lie in the same order",
+            list.join(", ")
+        ));
+    } else if relabelled {
         words.push(format!("hidden units carry other labels ({unmoved} of {agreeing} kept theirs)"));
     }
     if flipped {
         words.push(format!("{opposed} of {matched} hidden units have the opposite sign"));
     }
+    if of().any(|m| m.layer != m.reference_layer) {
+        let map: BTreeSet<(u32, u32)> = of().map(|m| (m.layer, m.reference_layer)).collect();
+        let list: Vec<String> = map.iter().map(|(c, r)| format!("{c} from {r}")).collect();
+        words.push(format!("layers: {}", list.join(", ")));
+    }
     let relation = match () {
         () if rotated => "rotated",
-        () if relabelled => "relabelled",
+        () if pruned => "width-pruned",
+        () if relabelled || matches!(residual, Residual::Relabelled(_)) => "relabelled",
         () if flipped => "rescaled",
         () => return None,
     };

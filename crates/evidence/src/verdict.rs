@@ -72,6 +72,8 @@ pub enum TestKind {
     MatchThenSign(Basis),
     /// METHODS S4: units for which gate, up and down pick the same partner. An effect size under an assumption.
     UnitAgreement(Basis),
+    /// METHODS S2: labels of matched hidden units that kept their order, as pruning leaves it.
+    LabelOrder(Basis),
     /// METHODS S6: equal values. Context only: no calibrated null.
     ExactIdentity,
     /// Which side of a noisy pair the noise was added to.
@@ -87,7 +89,7 @@ pub enum TestKind {
 impl TestKind {
     /// Whether the test looks for units wherever they are, instead of at equal indices.
     pub fn is_search(self) -> bool {
-        matches!(self, TestKind::MatchThenSign(_) | TestKind::UnitAgreement(_))
+        matches!(self, TestKind::MatchThenSign(_) | TestKind::UnitAgreement(_) | TestKind::LabelOrder(_))
     }
 
     /// Name as reported in JSON.
@@ -103,6 +105,9 @@ impl TestKind {
             TestKind::UnitAgreement(Basis::AsStored) => "unit-agreement/as-stored",
             TestKind::UnitAgreement(Basis::ByTokens) => "unit-agreement/by-tokens",
             TestKind::UnitAgreement(Basis::ByUnits) => "unit-agreement/by-units",
+            TestKind::LabelOrder(Basis::AsStored) => "label-order/as-stored",
+            TestKind::LabelOrder(Basis::ByTokens) => "label-order/by-tokens",
+            TestKind::LabelOrder(Basis::ByUnits) => "label-order/by-units",
             TestKind::ExactIdentity => "exact-identity",
             TestKind::NoiseOrder => "noise-order",
             TestKind::LayerSigns => "layer-map/sign-flip",

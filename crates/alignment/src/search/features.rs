@@ -103,6 +103,18 @@ impl<'a> Block<'a> {
         })
     }
 
+    /// As [`Block::read`], only what decides whether a unit fires: gates, or what units read where there are none.
+    pub(crate) fn keys(
+        &self,
+        weights: &dyn Weights,
+        directions: &Directions,
+        picked: &[u64],
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Columns, ReadError> {
+        let parts = if self.is_gated() { &self.gates } else { &self.ups };
+        inputs(weights, parts, directions, &self.gain(weights, directions.width())?, picked, stop)
+    }
+
     /// As [`Block::read`], the gates alone.
     pub(crate) fn gates(
         &self,

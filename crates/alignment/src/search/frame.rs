@@ -6,10 +6,13 @@
 //! the gates of hidden units say how. None looks at what a hidden unit reads through `up` or writes, so sign tests of hidden units
 //! stay exact in every frame (METHODS S3).
 
-use super::matrix::{Columns, rows_as_columns};
+use super::matching::nearest;
+use super::matrix::{Columns, dot, normalise, rows_as_columns};
+use std::collections::HashMap;
 use stemmata_architecture::View;
 use stemmata_fingerprint::{CountSketch, RowReader, clip, clip_limit, content_salt};
 use stemmata_model::{ReadError, Weights};
+use stemmata_stats::longest_increasing;
 
 /// Directions of the frame as stored, where the residual stream is wider.
 const HASHED: usize = 256;
@@ -19,6 +22,8 @@ const WHOLE: usize = 512;
 const KEPT: usize = 256;
 /// Rows of an embedding read at once.
 const ROWS: usize = 256;
+/// Least magnitude of the cosine between a residual channel of one embedding and its only counterpart in the other.
+const COUNTERPART: f64 = 0.7;
 
 /// Directions in the residual space of one model.
 #[derive(Clone)]
@@ -73,6 +78,9 @@ pub enum Hypothesis {
         tokens: u64,
         /// Share of the variance of held-out token rows.
         explained: f64,
+        /// Residual channels that have one channel of the other model as their counterpart, and how many of these kept their
+        /// order. None do where the stream was rotated; all do where it was only cut or relabelled.
+        channels: (u64, u64),
     },
     /// By a rotation found from gate rows alone, which pairs this many units of the layers it was made of (context).
     ByUnits {
@@ -122,13 +130,54 @@ pub(crate) fn as_stored(candidate: u64, reference: u64) -> Option<Frame> {
     Some(Frame { hypothesis: Hypothesis::AsStored, candidate: directions.clone(), reference: directions })
 }
 
-/// The frame by tokens: row i of one embedding means what row i of the other means. `None` with fewer tokens than directions.
+/// Which row of the reference's embedding means what a row of the candidate's means.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum SharedTokens {
+    /// Row i is row i.
+    #[default]
+    SameRow,
+    /// The same spelling: (row of the candidate, row of the reference), increasing in the first, no row twice.
+    BySpelling(Vec<(u32, u32)>),
+}
+
+impl SharedTokens {
+    /// From the tokens of two vocabularies in row order. Where a vocabulary is not known, or spellings lie at the same rows, rows
+    /// are matched by number. O(tokens).
+    pub fn of(candidate: &[String], reference: &[String]) -> SharedTokens {
+        let mut rows: HashMap<&str, u32> = HashMap::new();
+        for (row, token) in (0..).zip(reference).filter(|(_, token)| !token.is_empty()) {
+            rows.entry(token).or_insert(row);
+        }
+        let own = (0..).zip(candidate);
+        // Taken out, so that a spelling that occurs twice is matched once.
+        let pairs: Vec<(u32, u32)> =
+            own.filter_map(|(row, token)| Some((row, rows.remove(token.as_str())?))).collect();
+        let in_place = pairs.iter().filter(|(c, r)| c == r).count();
+        if 2 * in_place >= pairs.len() { SharedTokens::SameRow } else { SharedTokens::BySpelling(pairs) }
+    }
+
+    /// Tokens that both embeddings have, and for each side the row of every token where that is not its number.
+    fn rows(&self, rows: [u64; 2]) -> (u64, [Option<Vec<u32>>; 2]) {
+        match self {
+            SharedTokens::SameRow => (rows[0].min(rows[1]), [None, None]),
+            SharedTokens::BySpelling(pairs) => {
+                let both = pairs.iter().filter(|(c, r)| u64::from(*c) < rows[0] && u64::from(*r) < rows[1]);
+                let (c, r): (Vec<u32>, Vec<u32>) = both.copied().unzip();
+                (c.len() as u64, [Some(c), Some(r)])
+            }
+        }
+    }
+}
+
+/// The frame by tokens: rows that `shared` says mean the same. `None` with fewer tokens than directions.
 pub(crate) fn by_tokens(
     weights: [&dyn Weights; 2],
     embeddings: [&View; 2],
+    shared: &SharedTokens,
+    threads: usize,
     stop: &dyn Fn() -> bool,
 ) -> Result<Option<Frame>, ReadError> {
-    let tokens = embeddings[0].rows.min(embeddings[1].rows);
+    let (tokens, rows) = shared.rows(embeddings.map(|view| view.rows));
     let widths = embeddings.map(|view| view.cols as usize);
     let kept = widths[0].min(widths[1]);
     if tokens < 4 * (kept as u64).min(KEPT as u64) || kept < 8 {
@@ -137,9 +186,10 @@ pub(crate) fn by_tokens(
     let narrow = widths[0].max(widths[1]) <= WHOLE;
     // Even tokens make the frame, odd tokens check it.
     let groups = if narrow { usize::MAX } else { 4 * KEPT };
+    let places = rows.map(|rows| rows.map(|rows| Places::of(&rows)));
     let both = [
-        gather(weights[0], embeddings[0], tokens, groups, stop)?,
-        gather(weights[1], embeddings[1], tokens, groups, stop)?,
+        gather(weights[0], embeddings[0], (tokens, places[0].as_ref()), groups, stop)?,
+        gather(weights[1], embeddings[1], (tokens, places[1].as_ref()), groups, stop)?,
     ];
     let [c, r] = &both;
     let (candidate, reference) = if narrow {
@@ -158,7 +208,8 @@ pub(crate) fn by_tokens(
         ((&c.fit * &mix).transpose(), (&r.fit * &mix).transpose())
     };
     let explained = explained(&candidate, &c.check, &reference, &r.check);
-    let hypothesis = Hypothesis::ByTokens { tokens, explained };
+    let channels = counterparts(&c.fit, &r.fit, threads);
+    let hypothesis = Hypothesis::ByTokens { tokens, explained, channels };
     let finite = |m: &Columns| m.iter().all(|x| x.is_finite());
     Ok((finite(&candidate) && finite(&reference)).then_some(Frame {
         hypothesis,
@@ -167,16 +218,43 @@ pub(crate) fn by_tokens(
     }))
 }
 
+/// Residual channels that are each other's nearest over the tokens, of either sign, and how many of them lie in the same order.
+fn counterparts(candidate: &Columns, reference: &Columns, threads: usize) -> (u64, u64) {
+    let [c, r] = [candidate, reference].map(|tokens| {
+        let mut channels = tokens.transpose();
+        normalise(&mut channels);
+        channels
+    });
+    let only: Vec<u64> = nearest(&c, &r, true, threads)
+        .mutual()
+        .filter(|&(i, j)| dot(&c, i, &r, j).abs() >= COUNTERPART)
+        .map(|(_, j)| j as u64)
+        .collect();
+    (only.len() as u64, longest_increasing(&only).len() as u64)
+}
+
+/// Which token a row holds, for embeddings whose rows are matched by spelling.
+struct Places(Vec<u32>);
+
+impl Places {
+    fn of(rows: &[u32]) -> Places {
+        let mut tokens = vec![u32::MAX; rows.iter().max().map_or(0, |row| *row as usize + 1)];
+        (0..).zip(rows).for_each(|(token, row)| tokens[*row as usize] = token);
+        Places(tokens)
+    }
+}
+
 /// Token rows of one model, or signed sums of groups of them, less their mean; d × n.
 struct Tokens {
     fit: Columns,
     check: Columns,
 }
 
+/// `tokens` says how many tokens both models have and which row holds which, if not the row of the same number.
 fn gather(
     weights: &dyn Weights,
     view: &View,
-    tokens: u64,
+    (tokens, places): (u64, Option<&Places>),
     groups: usize,
     stop: &dyn Fn() -> bool,
 ) -> Result<Tokens, ReadError> {
@@ -189,18 +267,23 @@ fn gather(
     let mut mean = vec![0.0_f64; d];
     let mut reader = RowReader::default();
     let mut buffer = Vec::new();
+    let last = places.map_or(2 * half as u64, |places| places.0.len() as u64);
     let mut first = 0;
-    while first < 2 * half as u64 {
+    while first < last {
         if stop() {
             return Err(ReadError::Interrupted);
         }
-        let rows = ROWS.min((2 * half as u64 - first) as usize);
+        let rows = ROWS.min((last - first) as usize);
         buffer.resize(rows * d, 0.0);
         reader.read(weights, view, first, d, &mut buffer)?;
         let limit = clip_limit(buffer.len(), content_salt(&buffer), |i| buffer[i]);
         clip(&mut buffer, limit);
         for (at, row) in rows_as_columns(&buffer, d).column_iter().enumerate() {
-            let token = first as usize + at;
+            let row_number = first as usize + at;
+            let token = places.map_or(row_number, |places| places.0[row_number] as usize);
+            if token >= 2 * half {
+                continue;
+            }
             let into = if token.is_multiple_of(2) { &mut fit } else { &mut check };
             let (group, sign) = if width == half { (token / 2, 1.0) } else { hash.slot(token / 2) };
             into.column_mut(group).axpy(sign, &row, 1.0);

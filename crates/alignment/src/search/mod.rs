@@ -10,8 +10,9 @@ mod features;
 mod frame;
 mod matching;
 mod matrix;
+mod partners;
 
-pub use frame::{Basis, Hypothesis};
+pub use frame::{Basis, Hypothesis, SharedTokens};
 
 use crate::Channel;
 use features::{Block, Units};
@@ -24,6 +25,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use stemmata_architecture::{Anatomy, Component, Role, Term};
 use stemmata_fingerprint::picked;
 use stemmata_model::{ReadError, Weights};
+use stemmata_stats::{increasing_labels, longest_increasing};
 
 /// Units of the side with fewer of them that look for a partner among all units of the other.
 const QUERIES: u64 = 2048;
@@ -55,6 +57,13 @@ pub struct LayerMatch {
     pub agreeing: u64,
     /// Units among the matched whose partner carries the same index within its expert.
     pub unmoved: u64,
+    /// Units of one expert of the candidate and of the reference, picked or not.
+    pub hidden: (u64, u64),
+    /// Widths of the two residual streams.
+    pub residual: (u64, u64),
+    /// Longest increasing run of the partners' labels among the matched, in the order of the candidate's labels; `None` where
+    /// labels mean nothing, with several experts, or where both models' units lie in the order of their lengths.
+    pub in_order: Option<u64>,
     /// Mean of 1 − cos² between the rows of agreeing units and their partners', over their matrices; what rounding leaves is
     /// a millionth or two for bf16. `None` without agreeing units.
     pub residue: Option<f64>,
@@ -67,7 +76,8 @@ pub struct LayerMatch {
 pub struct SearchPlan {
     /// (component, layer), all that both models have, in order.
     pub layers: Vec<(Component, u32)>,
-    /// Most tests that a search can add: per layer and per component one sign test and one agreement for each hypothesis.
+    /// Most tests that a search can add: per layer and per component one sign test and one agreement for each hypothesis, per
+    /// layer also one test of the order of labels.
     pub tests: usize,
 }
 
@@ -88,18 +98,27 @@ impl SearchPlan {
 pub fn search_plan(candidate: &Anatomy, reference: &Anatomy) -> SearchPlan {
     let mut plan = SearchPlan::default();
     for component in [Component::LanguageModel, Component::VisionTower] {
-        let depth = |anatomy: &Anatomy| anatomy.component(component).map_or(0, |info| info.layers);
-        for layer in 0..depth(candidate).min(depth(reference)) {
-            let (c, r) = (Block::of(candidate, component, layer), Block::of(reference, component, layer));
-            if c.is_some() && r.is_some() {
-                plan.layers.push((component, layer));
-            }
-        }
+        let [ours, theirs] = [candidate, reference].map(|anatomy| blocks(anatomy, component));
+        // With as many layers each is held against that of the same number; else its partner is looked for.
+        let same_depth = depth(candidate, component) == depth(reference, component);
+        let open =
+            ours.into_iter().filter(|l| if same_depth { theirs.contains(l) } else { !theirs.is_empty() });
+        plan.layers.extend(open.map(|layer| (component, layer)));
     }
     let components = [Component::LanguageModel, Component::VisionTower];
     let present = components.iter().filter(|c| plan.layers.iter().any(|l| l.0 == **c)).count();
-    plan.tests = 2 * Basis::ALL.len() * (plan.layers.len() + present);
+    plan.tests = Basis::ALL.len() * (3 * plan.layers.len() + 2 * present);
     plan
+}
+
+fn depth(anatomy: &Anatomy, component: Component) -> u32 {
+    anatomy.component(component).map_or(0, |info| info.layers)
+}
+
+/// Layers with a feed-forward block that can be searched.
+fn blocks(anatomy: &Anatomy, component: Component) -> Vec<u32> {
+    let layers = 0..depth(anatomy, component);
+    layers.filter(|layer| Block::of(anatomy, component, *layer).is_some()).collect()
 }
 
 /// A search under way: frames are made once and kept.
@@ -108,7 +127,10 @@ pub struct Search<'a> {
     anatomies: [&'a Anatomy; 2],
     threads: usize,
     stop: &'a AtomicBool,
+    shared: SharedTokens,
     frames: BTreeMap<(Component, Basis), Option<Arc<Frame>>>,
+    /// Where layers have no partner of the same number: the one whose gates are nearest.
+    partners: BTreeMap<Component, BTreeMap<u32, u32>>,
 }
 
 impl<'a> Search<'a> {
@@ -128,8 +150,15 @@ impl<'a> Search<'a> {
             anatomies: [candidate.1, reference.1],
             threads,
             stop,
+            shared: SharedTokens::default(),
             frames: BTreeMap::new(),
+            partners: BTreeMap::new(),
         }
+    }
+
+    /// Says which rows of the embeddings mean the same.
+    pub fn sharing(self, shared: SharedTokens) -> Search<'a> {
+        Search { shared, ..self }
     }
 
     /// Elements of both sides that looking at a layer reads, for each hypothesis.
@@ -145,8 +174,12 @@ impl<'a> Search<'a> {
     ///
     /// O(units² · K + units · residual · K) time with K at most 512; memory O(units · K).
     pub fn examine(&mut self, component: Component, layer: u32) -> Result<Vec<LayerMatch>, ReadError> {
-        let [ours, theirs] = self.anatomies.map(|anatomy| Block::of(anatomy, component, layer));
-        let (Some(ours), Some(theirs)) = (ours, theirs) else { return Ok(Vec::new()) };
+        let partner = self.partner(component, layer)?;
+        let ours = Block::of(self.anatomies[0], component, layer);
+        let theirs = partner.and_then(|layer| Block::of(self.anatomies[1], component, layer));
+        let (Some(ours), Some(theirs), Some(partner)) = (ours, theirs, partner) else {
+            return Ok(Vec::new());
+        };
         let stopped = || self.stop.load(Ordering::Relaxed);
         let widths = [ours.residual(), theirs.residual()];
         let picks = picks(ours.units(), theirs.units());
@@ -166,7 +199,7 @@ impl<'a> Search<'a> {
             matches.push(LayerMatch {
                 component,
                 layer,
-                reference_layer: layer,
+                reference_layer: partner,
                 hypothesis: frame.hypothesis,
                 gated: found.gated,
                 units: (picks[0].len() as u64, picks[1].len() as u64),
@@ -174,6 +207,11 @@ impl<'a> Search<'a> {
                 matched: found.matched,
                 agreeing: found.agreeing,
                 unmoved: found.unmoved,
+                hidden: (ours.width() as u64, theirs.width() as u64),
+                residual: (widths[0], widths[1]),
+                in_order: found.in_order.filter(|_| {
+                    [&ours, &theirs].into_iter().all(|block| block.units() == block.width() as u64)
+                }),
                 residue: found.residue,
                 flat_gains: found.flat_gains,
             });
@@ -200,17 +238,20 @@ impl<'a> Search<'a> {
         let stopped = || self.stop.load(Ordering::Relaxed);
         let made = match (basis, self.anatomies.map(embedding)) {
             (Basis::AsStored, _) => frame::as_stored(widths[0], widths[1]),
-            (Basis::ByTokens, [Some(c), Some(r)]) => frame::by_tokens(self.weights, [c, r], &stopped)?,
+            (Basis::ByTokens, [Some(c), Some(r)]) => {
+                frame::by_tokens(self.weights, [c, r], &self.shared, self.threads, &stopped)?
+            }
             (Basis::ByTokens, _) => None,
             (Basis::ByUnits, _) => {
                 let layers = search_plan(self.anatomies[0], self.anatomies[1]).first();
-                let of = |layer| {
-                    let [c, r] = self.anatomies.map(|anatomy| Block::of(anatomy, component, layer));
-                    Some([c?, r?])
-                };
-                let blocks =
-                    layers.iter().filter(|place| place.0 == component).filter_map(|place| of(place.1));
-                by_units::by_units(self.weights, &blocks.collect::<Vec<_>>(), self.threads, &stopped)?
+                let mut blocks = Vec::new();
+                for (_, layer) in layers.into_iter().filter(|place| place.0 == component) {
+                    let partner = self.partner(component, layer)?;
+                    let ours = Block::of(self.anatomies[0], component, layer);
+                    let theirs = partner.and_then(|layer| Block::of(self.anatomies[1], component, layer));
+                    blocks.extend(ours.zip(theirs).map(|(ours, theirs)| [ours, theirs]));
+                }
+                by_units::by_units(self.weights, &blocks, self.threads, &stopped)?
             }
         };
         let made = made.map(Arc::new);
@@ -251,6 +292,7 @@ struct Found {
     matched: (u64, u64),
     agreeing: u64,
     unmoved: u64,
+    in_order: Option<u64>,
     residue: Option<f64>,
     flat_gains: [bool; 2],
 }
@@ -263,6 +305,7 @@ fn compare_units(
     widths: [usize; 2],
     threads: usize,
 ) -> Found {
+    let sorted = [&c, &r].into_iter().all(is_sorted);
     for units in [&mut c, &mut r] {
         if let Some(gate) = &mut units.gate {
             // A direction that all gates share says nothing about which is which. Gates have no arbitrary sign.
@@ -284,6 +327,7 @@ fn compare_units(
         matched: (0, 0),
         agreeing: 0,
         unmoved: 0,
+        in_order: None,
         residue: None,
         flat_gains: [c.flat_gain, r.flat_gain],
     };
@@ -317,12 +361,13 @@ fn compare_units(
         }
     }
     found.residue = (rows > 0).then(|| residue / rows as f64);
+    let mut labels = Vec::new();
     for (i, j) in gate.as_ref().unwrap_or(&up).mutual() {
+        labels.push(picks[1][j]);
         let label = |side: usize, at: usize| picks[side][at] as usize % widths[side];
         found.unmoved += u64::from(label(0, i) == label(1, j));
         if gate.is_some() {
             let product = dot(&c.up, i, &r.up, j) + dot(&c.down, i, &r.down, j);
-            found.matched.0 += 1;
             found.matched.1 += u64::from(product < 0.0);
             found.channels.resize(found.channels.len().max(widths[0]), Channel::default());
             let channel = &mut found.channels[picks[0][i] as usize % widths[0]];
@@ -330,7 +375,26 @@ fn compare_units(
             channel.reach += 2.0;
         }
     }
+    found.matched.0 = labels.len() as u64;
+    found.in_order = (!sorted).then(|| longest_increasing(&labels).len() as u64);
     found
+}
+
+/// Level at which units lie in the order of their lengths, as those of models do that are made to be cut. Then labels are no
+/// names, and their order is no evidence.
+const SORTED: f64 = -3.0;
+
+/// Whether the units of one model lie in the order of their lengths, up or down, in any of their matrices.
+fn is_sorted(units: &Units) -> bool {
+    [Some(&units.up), Some(&units.down), units.gate.as_ref()].into_iter().flatten().any(|rows| {
+        // The bits of positive numbers are in their order.
+        let lengths: Vec<u64> = rows.column_iter().map(|row| u64::from(row.norm().to_bits())).collect();
+        let falling: Vec<u64> = lengths.iter().map(|length| u64::MAX - length).collect();
+        [lengths, falling].iter().any(|lengths| {
+            let longest = longest_increasing(lengths).len();
+            increasing_labels(longest as u64, lengths.len() as u64) < SORTED
+        })
+    })
 }
 
 #[cfg(test)]

@@ -28,13 +28,22 @@ impl Toy {
     }
 
     fn build(&self) -> (InMemory, Anatomy) {
-        let list = [
-            (None, Role::TokenEmbedding, V, D, &self.embedding),
-            (Some(0), Role::FeedForwardNorm, 1, D, &self.gain),
-            (Some(0), Role::Gate, H, D, &self.gate),
-            (Some(0), Role::Up, H, D, &self.up),
-            (Some(0), Role::Down, D, H, &self.down),
-        ];
+        Toy::stack(&[self])
+    }
+
+    /// A model whose layers are those of `toys`, with the embedding of the first.
+    fn stack(toys: &[&Toy]) -> (InMemory, Anatomy) {
+        let d = toys[0].gain.len();
+        let mut list = vec![(None, Role::TokenEmbedding, V, d, &toys[0].embedding)];
+        for (layer, toy) in (0..).zip(toys) {
+            let h = toy.gate.len() / d;
+            list.extend([
+                (Some(layer), Role::FeedForwardNorm, 1, d, &toy.gain),
+                (Some(layer), Role::Gate, h, d, &toy.gate),
+                (Some(layer), Role::Up, h, d, &toy.up),
+                (Some(layer), Role::Down, d, h, &toy.down),
+            ]);
+        }
         let (mut memory, mut parts) = (InMemory { tensors: Vec::new(), values: Vec::new() }, Vec::new());
         for (layer, role, rows, cols, values) in list {
             let (rows, cols) = (rows as u64, cols as u64);
@@ -60,8 +69,8 @@ impl Toy {
             component: Component::LanguageModel,
             norm: Norm::Rms,
             gated: true,
-            layers: 1,
-            residual: D as u64,
+            layers: toys.len() as u32,
+            residual: d as u64,
             query_heads: 4,
             kv_heads: 4,
             head_dim: 10,
@@ -118,6 +127,28 @@ impl Toy {
         }
     }
 
+    /// Every fifth residual channel and every fourth unit taken out.
+    fn pruned(&self) -> Toy {
+        let channels: Vec<usize> = (0..D).filter(|i| i % 5 != 2).collect();
+        let units: Vec<usize> = (0..H).filter(|i| i % 4 != 1).collect();
+        let cut = |values: &[f32], rows: &[usize], cols: &[usize], width: usize| -> Vec<f32> {
+            rows.iter().flat_map(|r| cols.iter().map(move |c| values[r * width + c])).collect()
+        };
+        Toy {
+            embedding: cut(&self.embedding, &(0..V).collect::<Vec<_>>(), &channels, D),
+            gate: cut(&self.gate, &units, &channels, D),
+            up: cut(&self.up, &units, &channels, D),
+            down: cut(&self.down, &channels, &units, H),
+            gain: cut(&self.gain, &[0], &channels, D),
+        }
+    }
+
+    /// Tokens at other rows: row t holds token `order(t)`.
+    fn respelled(&self) -> Toy {
+        let rows = (0..V).map(|t| &self.embedding[respelling(t) * D..][..D]);
+        Toy { embedding: rows.flatten().copied().collect(), ..self.clone() }
+    }
+
     fn noisy(&self, sigma: f32) -> Toy {
         let mut random = SplitMix64::new(5);
         let mut add = |v: &[f32]| v.iter().map(|x| x + sigma * random.normal() as f32).collect::<Vec<f32>>();
@@ -129,6 +160,10 @@ impl Toy {
             gain: self.gain.clone(),
         }
     }
+}
+
+fn respelling(token: usize) -> usize {
+    (token * 7 + 3) % V
 }
 
 fn search(candidate: &Toy, reference: &Toy, threads: usize) -> Vec<LayerMatch> {
@@ -186,4 +221,70 @@ fn a_few_spread_layers_come_first() {
     let short =
         SearchPlan { layers: vec![(Component::VisionTower, 0), (Component::VisionTower, 1)], tests: 12 };
     assert_eq!(short.first().len(), 2);
+}
+
+#[test]
+fn pruned_width_is_found_by_tokens_and_keeps_its_order() {
+    let a = Toy::random(6);
+    let found = search(&a.pruned().noisy(0.2), &a, 2);
+    let [tokens] = &found[..] else { panic!("{found:?}") };
+    let Hypothesis::ByTokens { channels, .. } = tokens.hypothesis else { panic!("{found:?}") };
+    assert_eq!(channels, (32, 32), "all that is left of the residual channels, in their order");
+    assert_eq!((tokens.hidden, tokens.residual), ((54, 72), (32, 40)));
+    assert!(tokens.in_order.is_some_and(|k| k > 45), "{tokens:?}");
+    // A rotated stream has no channels left that could be told apart, and relabelled units lost their order.
+    let rotated = search(&a.relabelled(false).rotated(), &a, 1);
+    let Hypothesis::ByTokens { channels, .. } = rotated[1].hypothesis else { panic!("{rotated:?}") };
+    assert!(channels.0 < 4 && rotated[1].in_order.is_some_and(|k| k < 30), "{rotated:?}");
+}
+
+#[test]
+fn units_in_the_order_of_their_lengths_have_no_labels() {
+    let sorted = |seed| {
+        let mut toy = Toy::random(seed);
+        for unit in 0..H {
+            let scale = 1.0 + unit as f32;
+            toy.gate[unit * D..][..D].iter_mut().for_each(|x| *x *= scale);
+        }
+        toy
+    };
+    assert_eq!(search(&sorted(7), &sorted(8), 1)[0].in_order, None);
+    assert!(search(&sorted(7), &Toy::random(8), 1)[0].in_order.is_some(), "one that is not will do");
+}
+
+#[test]
+fn tokens_in_another_order_are_matched_by_their_spelling() {
+    let a = Toy::random(9);
+    let (c, r) = (a.respelled().rotated().build(), a.build());
+    let words = |order: &dyn Fn(usize) -> usize| (0..V).map(|t| format!("t{}", order(t))).collect::<Vec<_>>();
+    let shared = SharedTokens::of(&words(&respelling), &words(&|t| t));
+    let SharedTokens::BySpelling(pairs) = &shared else { panic!("{shared:?}") };
+    assert_eq!((pairs.len(), pairs[1]), (V, (1, 10)));
+    assert_eq!(SharedTokens::of(&words(&|t| t), &words(&|t| t)), SharedTokens::SameRow);
+    let stop = AtomicBool::new(false);
+    let find = |shared: SharedTokens| {
+        let mut search = Search::new((&c.0, &c.1), (&r.0, &r.1), 1, &stop).sharing(shared);
+        let found = search.examine(Component::LanguageModel, 0).unwrap();
+        found.iter().find(|m| m.hypothesis.basis() == Basis::ByTokens).map(|m| m.agreeing as usize)
+    };
+    assert!(find(shared).is_some_and(|agreeing| agreeing > H * 9 / 10));
+    assert!(find(SharedTokens::SameRow).is_some_and(|agreeing| agreeing < H / 10));
+}
+
+#[test]
+fn layers_of_a_deeper_model_find_their_partners() {
+    let toys: Vec<Toy> = (20..25).map(Toy::random).collect();
+    let rotated: Vec<Toy> = toys.iter().map(|toy| toy.relabelled(false).rotated().noisy(0.1)).collect();
+    let (c, r) =
+        (Toy::stack(&[&rotated[0], &rotated[2], &rotated[4]]), Toy::stack(&toys.iter().collect::<Vec<_>>()));
+    let plan = search_plan(&c.1, &r.1);
+    assert_eq!(plan.layers.len(), 3);
+    let stop = AtomicBool::new(false);
+    let mut search = Search::new((&c.0, &c.1), (&r.0, &r.1), 2, &stop);
+    for (layer, partner) in [(0, 0), (1, 2), (2, 4)] {
+        let found = search.examine(Component::LanguageModel, layer).unwrap();
+        let tokens = found.iter().find(|m| m.hypothesis.basis() == Basis::ByTokens).unwrap();
+        assert_eq!(tokens.reference_layer, partner);
+        assert!(tokens.agreeing as usize > H * 9 / 10, "{tokens:?}");
+    }
 }
