@@ -1,5 +1,6 @@
 //! `blame`: which layer of which reference does each layer of a model come from?
 
+use crate::moving::{self, Family, ResidualOrigin, UnitOrigin};
 use crate::structure::{grids, places_layers, shapes, sketch_parts};
 use crate::{AuditError, Finding, InputFacts, Merging, Settings, Subject, Watch, merging};
 use std::sync::atomic::Ordering;
@@ -24,6 +25,10 @@ pub struct Blame {
     pub runs: Vec<(Component, Vec<LayerRun>)>,
     /// The experts of mixtures.
     pub experts: Vec<ExpertOrigin>,
+    /// Hidden units of layers that nothing explains at equal indices.
+    pub units: Vec<UnitOrigin>,
+    /// The residual streams that these layers lie in.
+    pub residual: Vec<ResidualOrigin>,
     /// What is said of the model as a sum of references, where weights are at hand.
     pub merging: Option<Merging>,
     /// Token rows, per role and reference, where both models' weights are at hand.
@@ -51,7 +56,7 @@ pub struct LayerOrigin {
     pub from: Option<(usize, Option<u32>)>,
     /// p of the test that decides, raised by the number of all tests, log10. Without an origin, of the most telling one.
     pub log10_p: f64,
-    /// Cosine of the channels of that test.
+    /// Cosine of the channels of that test, or the share of the units that it found.
     pub effect: Option<f64>,
     /// Whether anything could be tested.
     pub tested: bool,
@@ -111,22 +116,31 @@ pub fn blame(
         let other = sketch_parts(subject, &wanted, settings, watch)?;
         comparable(&sketch, &other).map_err(|parameter| AuditError::NotComparable { parameter })?;
         tests += shapes(&ours).tests(&shapes(subject)) + tests_beside_layers(&sketch, &other);
+        tests += moving::tests(&ours, subject, settings);
         let checks = symmetry_checks(&sketch, &other);
         let broken = broken_symmetries(&Measurement { checks, ..Measurement::default() });
         let grids = grids(&sketch, &other, &exclusions(&broken), settings)?;
         beside.push(Beside { sketch: other, grids, broken });
     }
     let search = Search { sketch: &sketch, beside: &beside, tests: tests.max(1), alpha: settings.rule.alpha };
-    let (mut layers, mut runs, mut experts) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut layers, mut experts) = (Vec::new(), Vec::new());
     for component in Component::ALL {
         layers.extend(search.outside(component));
-        let (of_component, run) = search.layers(component);
+        let mut of_component = search.layers(component);
         experts.extend(of_component.iter().flat_map(|origin| search.experts(origin)));
-        if !of_component.is_empty() {
-            runs.push((component, run));
+        if of_component.is_empty() {
+            of_component = untested(component, &ours);
         }
         layers.extend(of_component);
     }
+    let broken: Vec<&[BrokenSymmetry]> = beside.iter().map(|b| b.broken.as_slice()).collect();
+    let family = Family { tests: search.tests, alpha: search.alpha };
+    let moved = moving::look(&ours, &theirs, &broken, &mut layers, family, settings, watch)?;
+    let runs = Component::ALL
+        .into_iter()
+        .map(|component| (component, runs_of(component, &layers)))
+        .filter(|(_, runs)| !runs.is_empty())
+        .collect();
     let rows = token_rows(&ours, &theirs, settings)?;
     let merging = merging::look(&ours, &theirs, settings)?;
     let mut findings = Vec::new();
@@ -158,6 +172,8 @@ pub fn blame(
         layers,
         runs,
         experts,
+        units: moved.units,
+        residual: moved.residual,
         merging,
         rows,
         tests,
@@ -166,6 +182,36 @@ pub fn blame(
         bytes_read,
         seed: settings.params.seed,
     })
+}
+
+/// Layers that nothing was held against.
+fn untested(component: Component, ours: &Subject) -> Vec<LayerOrigin> {
+    let Subject::Checkpoint(whole) = ours else { return Vec::new() };
+    let layers = whole.anatomy.component(component).map_or(0, |info| info.layers);
+    let origin = |layer| LayerOrigin {
+        component,
+        layer: Some(layer),
+        from: None,
+        log10_p: 0.0,
+        effect: None,
+        tested: false,
+    };
+    (0..layers).map(origin).collect()
+}
+
+/// The layers of a component and where they come from, in runs.
+fn runs_of(component: Component, origins: &[LayerOrigin]) -> Vec<LayerRun> {
+    let of_component = origins.iter().filter(|origin| origin.component == component);
+    let places: Vec<(u32, Option<Column>)> = of_component
+        .filter_map(|origin| {
+            let column = origin.from.and_then(|(reference, layer)| Some(Column { reference, layer: layer? }));
+            Some((origin.layer?, column))
+        })
+        .collect();
+    let columns: Vec<Column> = places.iter().filter_map(|place| place.1).collect();
+    let mut next = 0..;
+    let map: Vec<Option<usize>> = places.iter().map(|place| place.1.and_then(|_| next.next())).collect();
+    runs(&map, &places.iter().map(|place| place.0).collect::<Vec<_>>(), &columns)
 }
 
 /// Tests of embeddings and experts that a pair of sketches allows, counted by their shapes.
@@ -238,14 +284,14 @@ impl Search<'_> {
     }
 
     /// One map onto the layers of all references side by side.
-    fn layers(&self, component: Component) -> (Vec<LayerOrigin>, Vec<LayerRun>) {
+    fn layers(&self, component: Component) -> Vec<LayerOrigin> {
         let grids: Vec<(usize, &LayerGrid)> = self
             .beside
             .iter()
             .enumerate()
             .filter_map(|(i, b)| Some((i, b.grids.iter().find(|g| g.component == component)?)))
             .collect();
-        let Some(&(_, first)) = grids.first() else { return (Vec::new(), Vec::new()) };
+        let Some(&(_, first)) = grids.first() else { return Vec::new() };
         let rows = &first.candidate_layers;
         let columns: Vec<(Column, &LayerGrid, usize)> = grids
             .iter()
@@ -274,8 +320,7 @@ impl Search<'_> {
                 tested: (0..columns.len()).any(|column| cell(row, column).tests() > 0),
             }
         };
-        let origins = rows.iter().enumerate().map(origin).collect();
-        (origins, runs(&map, rows, &places))
+        rows.iter().enumerate().map(origin).collect()
     }
 
     /// The experts of one layer against the blocks of the layer that it comes from.

@@ -15,6 +15,7 @@ mod input;
 mod inspect;
 mod measuring;
 mod merging;
+mod moving;
 mod searching;
 mod sketching;
 mod structure;
@@ -30,11 +31,13 @@ pub use finding::{Finding, explanation};
 pub use input::{InputFacts, Subject};
 pub use inspect::{ComponentFacts, Inspection, TensorRow, inspect};
 pub use merging::Merging;
+pub use moving::{ResidualOrigin, UnitOrigin};
 pub use searching::SearchMode;
 pub use sketching::{Sketched, sketch};
 
 pub use stemmata_alignment::{
-    Column, EqualRows, LayerCell, LayerGrid, LayerMap, LayerRun, Moments, PairKey, SignOutcome, Structure,
+    Basis, Column, EqualRows, LayerCell, LayerGrid, LayerMap, LayerRun, Moments, PairKey, SignOutcome,
+    Structure,
 };
 pub use stemmata_architecture::{Component, Norm, Role};
 pub use stemmata_evidence::merge::{

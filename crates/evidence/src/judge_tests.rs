@@ -252,6 +252,7 @@ fn units_found_elsewhere_make_a_relation_and_an_effect_alone_says_so() {
         unmoved: 1,
         hidden: (400, 400),
         residual: (64, 64),
+        partners: Vec::new(),
         in_order: Some(30),
         residue: Some(0.05),
         flat_gains: [true, false],

@@ -21,7 +21,7 @@ pub use context::{attention_profile, gain_cosine, norm_cosine};
 pub use direction::{StorageFacts, rounding};
 pub use judge::judge;
 pub use relation::refine;
-pub use search::{search_found, wants_search};
+pub use search::{run as search_tests, search_found, wants_search};
 pub use structure::{asks_for_map, cell_score, exclusions, map_layers};
 pub use symmetry::{BrokenSymmetry, broken as broken_symmetries};
 pub use verdict::{

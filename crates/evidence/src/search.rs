@@ -34,7 +34,7 @@ const PLAIN: Assumption = Assumption {
 };
 
 /// All tests of a search: pooled per component and hypothesis, then layer by layer.
-pub(crate) fn run(searched: &[LayerMatch]) -> Vec<Evidence> {
+pub fn run(searched: &[LayerMatch]) -> Vec<Evidence> {
     let mut tests = Vec::new();
     for component in Component::ALL {
         for basis in Basis::ALL {
@@ -161,10 +161,18 @@ pub(crate) fn describe(
     significand_bits: Option<u32>,
     rejected: &dyn Fn(&Evidence) -> bool,
 ) -> Option<Moved> {
+    let narrower =
+        |basis: Basis| searched.iter().any(|m| m.hypothesis.basis() == basis && m.hidden.0 != m.hidden.1);
     let found = |basis: Basis| {
         evidence.iter().any(|e| {
             use TestKind::{LabelOrder, MatchThenSign, UnitAgreement};
-            rejected(e) && matches!(e.test, MatchThenSign(b) | UnitAgreement(b) | LabelOrder(b) if b == basis)
+            // Among as many units the order of labels says no more than the labels themselves: that nothing was moved.
+            let is_of = match e.test {
+                MatchThenSign(b) | UnitAgreement(b) => b == basis,
+                LabelOrder(b) => b == basis && narrower(basis),
+                _ => false,
+            };
+            is_of && rejected(e)
         })
     };
     let basis = Basis::ALL.into_iter().find(|basis| found(*basis))?;
@@ -176,7 +184,7 @@ pub(crate) fn describe(
     let residual = Residual::of(of());
     let rotated = residual == Residual::Rotated;
     let in_order = of().filter_map(|m| m.in_order).sum::<u64>();
-    let narrower = of().any(|m| m.hidden.0 != m.hidden.1);
+    let narrower = narrower(basis);
     let pruned = (narrower && 10 * in_order >= 9 * agreeing) || matches!(residual, Residual::Cut(_));
     let relabelled = 2 * unmoved < agreeing && !pruned;
     let mut words = Vec::new();

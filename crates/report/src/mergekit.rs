@@ -153,6 +153,8 @@ mod tests {
             layers: Vec::new(),
             runs,
             experts: Vec::new(),
+            units: Vec::new(),
+            residual: Vec::new(),
             merging: None,
             rows: Vec::new(),
             findings: Vec::new(),

@@ -141,17 +141,18 @@ pub(crate) fn span([first, last]: [u32; 2]) -> String {
     if first == last { format!("layer {first}") } else { format!("layers {first}-{last}") }
 }
 
+/// First and last of a run of numbers.
+pub(crate) fn run([first, last]: [u32; 2]) -> String {
+    if first == last { first.to_string() } else { format!("{first}-{last}") }
+}
+
 /// A map in runs: `0-3 ← 0-3, 4 ← none, 5-7 ← 2-4`.
 pub(crate) fn layer_runs(map: &LayerMap, arrow: &str) -> String {
-    let numbers = |[first, last]: [u32; 2]| match first == last {
-        true => first.to_string(),
-        false => format!("{first}-{last}"),
+    let text = |of: &LayerRun| {
+        let from = of.reference.map_or_else(|| "none".to_owned(), run);
+        format!("{} {arrow} {from}", run(of.candidate))
     };
-    let run = |run: &LayerRun| {
-        let from = run.reference.map_or_else(|| "none".to_owned(), numbers);
-        format!("{} {arrow} {from}", numbers(run.candidate))
-    };
-    map.runs.iter().map(run).collect::<Vec<_>>().join(", ")
+    map.runs.iter().map(text).collect::<Vec<_>>().join(", ")
 }
 
 /// The statistic with its symbol; n stands in the column beside it.

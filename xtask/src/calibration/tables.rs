@@ -293,6 +293,7 @@ fn statistics(out: &mut String, rows: &Rows<'_>, fits: &Fits<'_>, wanted: impl F
                 format!("largest share of agreeing units {:.2} %", 100.0 * largest)
             }
             (None, _) if list.iter().all(|test| test.is_normal) => "too few".to_owned(),
+            (None, _) if test.contains("label-order") => "length of a run".to_owned(),
             (None, _) => "counts: at most 1 a layer".to_owned(),
         };
         let _ =

@@ -9,7 +9,7 @@ use super::features::Block;
 use super::frame::{Directions, Frame, Hypothesis};
 use super::matching::nearest;
 use super::matrix::{Columns, centre, normalise};
-use super::{on_both, picks};
+use super::{QUERIES, on_both, picks};
 use nalgebra::DMatrix;
 use stemmata_fingerprint::CountSketch;
 use stemmata_model::{ReadError, Weights};
@@ -46,7 +46,7 @@ pub(crate) fn by_units(
         let basis = leading(weights[side], &of_side().collect::<Vec<_>>(), widths[side], kept, stop)?;
         let directions = Directions::Dense(basis.clone());
         let gates = blocks.iter().map(|pair| {
-            let picked = &picks(pair[0].units(), pair[1].units())[side];
+            let picked = &picks(pair[0].units(), pair[1].units(), QUERIES)[side];
             let mut gates = pair[side].gates(weights[side], &directions, picked, stop)?;
             centre(&mut gates);
             Ok(gates)
@@ -61,6 +61,7 @@ pub(crate) fn by_units(
         hypothesis: Hypothesis::ByUnits { units: found.pairs },
         candidate: Directions::Dense(candidate),
         reference: Directions::Dense(reference),
+        channels: Vec::new(),
     }))
 }
 

@@ -57,6 +57,8 @@ pub(crate) struct Frame {
     pub(crate) hypothesis: Hypothesis,
     pub(crate) candidate: Directions,
     pub(crate) reference: Directions,
+    /// Residual channels of candidate and reference that are each other's only counterpart.
+    pub(crate) channels: Vec<(u32, u32)>,
 }
 
 impl Frame {
@@ -127,7 +129,12 @@ pub(crate) fn as_stored(candidate: u64, reference: u64) -> Option<Frame> {
     } else {
         Directions::Hashed(CountSketch::new(d, HASHED, 0), d)
     };
-    Some(Frame { hypothesis: Hypothesis::AsStored, candidate: directions.clone(), reference: directions })
+    Some(Frame {
+        hypothesis: Hypothesis::AsStored,
+        candidate: directions.clone(),
+        reference: directions,
+        channels: Vec::new(),
+    })
 }
 
 /// Which row of the reference's embedding means what a row of the candidate's means.
@@ -209,28 +216,30 @@ pub(crate) fn by_tokens(
     };
     let explained = explained(&candidate, &c.check, &reference, &r.check);
     let channels = counterparts(&c.fit, &r.fit, threads);
-    let hypothesis = Hypothesis::ByTokens { tokens, explained, channels };
+    let order: Vec<u64> = channels.iter().map(|(_, label)| u64::from(*label)).collect();
+    let found = (order.len() as u64, longest_increasing(&order).len() as u64);
+    let hypothesis = Hypothesis::ByTokens { tokens, explained, channels: found };
     let finite = |m: &Columns| m.iter().all(|x| x.is_finite());
     Ok((finite(&candidate) && finite(&reference)).then_some(Frame {
         hypothesis,
         candidate: Directions::Dense(candidate),
         reference: Directions::Dense(reference),
+        channels,
     }))
 }
 
-/// Residual channels that are each other's nearest over the tokens, of either sign, and how many of them lie in the same order.
-fn counterparts(candidate: &Columns, reference: &Columns, threads: usize) -> (u64, u64) {
+/// Residual channels that are each other's nearest over the tokens, of either sign.
+fn counterparts(candidate: &Columns, reference: &Columns, threads: usize) -> Vec<(u32, u32)> {
     let [c, r] = [candidate, reference].map(|tokens| {
         let mut channels = tokens.transpose();
         normalise(&mut channels);
         channels
     });
-    let only: Vec<u64> = nearest(&c, &r, true, threads)
+    nearest(&c, &r, true, threads)
         .mutual()
         .filter(|&(i, j)| dot(&c, i, &r, j).abs() >= COUNTERPART)
-        .map(|(_, j)| j as u64)
-        .collect();
-    (only.len() as u64, longest_increasing(&only).len() as u64)
+        .map(|(i, j)| (i as u32, j as u32))
+        .collect()
 }
 
 /// Which token a row holds, for embeddings whose rows are matched by spelling.

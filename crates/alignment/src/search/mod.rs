@@ -61,6 +61,8 @@ pub struct LayerMatch {
     pub hidden: (u64, u64),
     /// Widths of the two residual streams.
     pub residual: (u64, u64),
+    /// The matched: unit of the candidate, unit of the reference, increasing in the first; all experts counted through.
+    pub partners: Vec<(u32, u32)>,
     /// Longest increasing run of the partners' labels among the matched, in the order of the candidate's labels; `None` where
     /// labels mean nothing, with several experts, or where both models' units lie in the order of their lengths.
     pub in_order: Option<u64>,
@@ -128,6 +130,8 @@ pub struct Search<'a> {
     threads: usize,
     stop: &'a AtomicBool,
     shared: SharedTokens,
+    /// Most units of the side with fewer of them that look for a partner.
+    queries: u64,
     frames: BTreeMap<(Component, Basis), Option<Arc<Frame>>>,
     /// Where layers have no partner of the same number: the one whose gates are nearest.
     partners: BTreeMap<Component, BTreeMap<u32, u32>>,
@@ -151,9 +155,15 @@ impl<'a> Search<'a> {
             threads,
             stop,
             shared: SharedTokens::default(),
+            queries: QUERIES,
             frames: BTreeMap::new(),
             partners: BTreeMap::new(),
         }
+    }
+
+    /// Lets every unit look for its partner: a layer then costs O(units of the candidate · units of the reference · K).
+    pub fn of_all_units(self) -> Search<'a> {
+        Search { queries: u64::MAX, ..self }
     }
 
     /// Says which rows of the embeddings mean the same.
@@ -182,7 +192,7 @@ impl<'a> Search<'a> {
         };
         let stopped = || self.stop.load(Ordering::Relaxed);
         let widths = [ours.residual(), theirs.residual()];
-        let picks = picks(ours.units(), theirs.units());
+        let picks = picks(ours.units(), theirs.units(), self.queries);
         let mut matches: Vec<LayerMatch> = Vec::new();
         for basis in Basis::ALL {
             // Where most units were found in the basis as it is, no other basis is asked.
@@ -209,6 +219,7 @@ impl<'a> Search<'a> {
                 unmoved: found.unmoved,
                 hidden: (ours.width() as u64, theirs.width() as u64),
                 residual: (widths[0], widths[1]),
+                partners: found.partners,
                 in_order: found.in_order.filter(|_| {
                     [&ours, &theirs].into_iter().all(|block| block.units() == block.width() as u64)
                 }),
@@ -217,6 +228,14 @@ impl<'a> Search<'a> {
             });
         }
         Ok(matches)
+    }
+
+    /// Residual channels that are each other's only counterpart over shared tokens, candidate's and reference's, increasing in the
+    /// first; empty where the stream was rotated, or tokens are not shared.
+    pub fn residual_channels(&mut self, component: Component) -> Result<Vec<(u32, u32)>, ReadError> {
+        let width = |anatomy: &Anatomy| anatomy.component(component).map_or(0, |info| info.residual);
+        let frame = self.frame(component, self.anatomies.map(width), Basis::ByTokens)?;
+        Ok(frame.map_or_else(Vec::new, |frame| frame.channels.clone()))
     }
 
     /// A frame of a component, made when first asked for; `None` where the hypothesis does not apply.
@@ -275,10 +294,10 @@ fn on_both<T: Send>(
     })
 }
 
-/// Which units of candidate and reference take part: all of the larger side, at most [`QUERIES`] evenly spaced ones of the other.
+/// Which units of candidate and reference take part: all of the larger side, at most `queries` evenly spaced ones of the other.
 /// A function of the numbers of units alone.
-fn picks(candidate: u64, reference: u64) -> [Vec<u64>; 2] {
-    let few = |n: u64| picked(n, QUERIES).collect();
+fn picks(candidate: u64, reference: u64, queries: u64) -> [Vec<u64>; 2] {
+    let few = |n: u64| picked(n, queries).collect();
     if candidate <= reference {
         [few(candidate), (0..reference).collect()]
     } else {
@@ -292,6 +311,7 @@ struct Found {
     matched: (u64, u64),
     agreeing: u64,
     unmoved: u64,
+    partners: Vec<(u32, u32)>,
     in_order: Option<u64>,
     residue: Option<f64>,
     flat_gains: [bool; 2],
@@ -327,6 +347,7 @@ fn compare_units(
         matched: (0, 0),
         agreeing: 0,
         unmoved: 0,
+        partners: Vec::new(),
         in_order: None,
         residue: None,
         flat_gains: [c.flat_gain, r.flat_gain],
@@ -361,9 +382,8 @@ fn compare_units(
         }
     }
     found.residue = (rows > 0).then(|| residue / rows as f64);
-    let mut labels = Vec::new();
     for (i, j) in gate.as_ref().unwrap_or(&up).mutual() {
-        labels.push(picks[1][j]);
+        found.partners.push((picks[0][i] as u32, picks[1][j] as u32));
         let label = |side: usize, at: usize| picks[side][at] as usize % widths[side];
         found.unmoved += u64::from(label(0, i) == label(1, j));
         if gate.is_some() {
@@ -375,7 +395,8 @@ fn compare_units(
             channel.reach += 2.0;
         }
     }
-    found.matched.0 = labels.len() as u64;
+    found.matched.0 = found.partners.len() as u64;
+    let labels: Vec<u64> = found.partners.iter().map(|(_, label)| u64::from(*label)).collect();
     found.in_order = (!sorted).then(|| longest_increasing(&labels).len() as u64);
     found
 }

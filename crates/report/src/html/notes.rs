@@ -105,6 +105,14 @@ const METHODS: &[Method] = &[
                  language models, 2024, report 1 to 5 %.",
     },
     Method {
+        test: "label-order",
+        name: "Label order",
+        statement: "Pruning takes units away and leaves the rest in their order. Among units that were matched by their gates, L is the                     longest run whose labels increase in both models. Of n units in random order, L is k or more with probability                     at most C(n, k)/k!. Not made where the units of both models lie in the order of their lengths.",
+        null: "The models grew from independent random starts; the labels of units are then a uniformly random permutation.",
+        assumption: "As for fixed points.",
+        source: "First moment of the number of increasing subsequences; longest run by patience sorting (Fredman 1975).",
+    },
+    Method {
         test: "layer-map",
         name: "Layer map",
         statement: "Every layer of the candidate is held against every layer of the reference: the sign test on projected hidden \

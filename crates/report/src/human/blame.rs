@@ -16,6 +16,8 @@ pub(super) fn lines(blame: &Blame, pen: &Pen) -> Vec<String> {
     lines.extend(merge::lines(blame, pen));
     lines.extend(layers(blame, pen));
     lines.extend(experts(blame, pen));
+    lines.extend(units(blame, pen));
+    lines.extend(residual(blame, pen));
     lines.extend(rows(blame, pen));
     lines.extend(shared::findings(&blame.findings, pen));
     lines.push(String::new());
@@ -100,6 +102,56 @@ fn experts(blame: &Blame, pen: &Pen) -> Vec<String> {
         row(&mut table, e.reference.is_some(), place, expert_origin(blame, e), e.log10_p, e.effect, pen);
     }
     titled("experts", table.render(pen), pen)
+}
+
+fn units(blame: &Blame, pen: &Pen) -> Vec<String> {
+    let mut table = Table::new(&[
+        ("layer", Align::Left),
+        ("units of", Align::Left),
+        ("found", Align::Right),
+        ("of", Align::Left),
+        ("by", Align::Left),
+        ("kept, in order", Align::Left),
+    ]);
+    for u in &blame.units {
+        table.row(vec![
+            Cell::new(format!("{} layer {}", u.component, u.layer)),
+            Cell::new(format!("{} layer {}", blame.reference(u.reference), u.reference_layer)),
+            Cell::new(grouped(u.matched)),
+            Cell::new(format!("{} beside {}", grouped(u.units[0]), grouped(u.units[1]))),
+            Cell::new(u.test),
+            Cell::new(kept(u.kept.as_deref())),
+        ]);
+    }
+    titled("hidden units found elsewhere", table.render(pen), pen)
+}
+
+fn residual(blame: &Blame, pen: &Pen) -> Vec<String> {
+    let lines = blame.residual.iter().flat_map(|r| {
+        let [c, other] = r.widths.map(grouped);
+        let text = format!(
+            "{}: {} channels of {c} have one counterpart among {other} of {}; in order: {}",
+            r.component,
+            grouped(r.matched),
+            blame.reference(r.reference),
+            kept(r.kept.as_deref())
+        );
+        let lines = wrap(&text, pen.width().saturating_sub(2));
+        lines.into_iter().map(|line| format!("  {line}")).collect::<Vec<_>>()
+    });
+    titled("residual channels, as shared tokens tell", lines.collect(), pen)
+}
+
+/// Runs that a line can hold; the rest are counted.
+const SHOWN: usize = 4;
+
+fn kept(runs: Option<&[[u32; 2]]>) -> String {
+    let Some(runs) = runs else { return "none listed".to_owned() };
+    let mut list: Vec<String> = runs.iter().take(SHOWN).map(|run| words::run(*run)).collect();
+    if runs.len() > SHOWN {
+        list.push(format!("and {} runs more", runs.len() - SHOWN));
+    }
+    list.join(", ")
 }
 
 fn expert_origin(blame: &Blame, e: &Expert) -> String {

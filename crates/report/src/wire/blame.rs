@@ -33,6 +33,10 @@ pub struct Blame {
     pub runs: Vec<Run>,
     /// Experts of mixtures.
     pub experts: Vec<Expert>,
+    /// Hidden units of layers that nothing explains at equal indices.
+    pub units: Vec<Units>,
+    /// The residual streams of these layers.
+    pub residual: Vec<Residual>,
     /// What is said of the model as a sum of references; absent where no weights are at hand.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub merging: Option<Merging>,
@@ -95,6 +99,42 @@ pub struct Expert {
     pub effect: Option<f64>,
 }
 
+/// Hidden units of a layer that were found elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Units {
+    /// Component.
+    pub component: &'static str,
+    /// Layer of the candidate.
+    pub layer: u32,
+    /// Index of the reference.
+    pub reference: usize,
+    /// Layer of that reference.
+    pub reference_layer: u32,
+    /// The test that decides.
+    pub test: &'static str,
+    /// Units of the candidate's and of the reference's layer.
+    pub units: [u64; 2],
+    /// Units that found each other.
+    pub matched: u64,
+    /// First and last of every run of the reference's units that is left, if they are in order.
+    pub kept: Option<Vec<[u32; 2]>>,
+}
+
+/// Residual channels that two models share.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Residual {
+    /// Component.
+    pub component: &'static str,
+    /// Index of the reference.
+    pub reference: usize,
+    /// Widths of the candidate's and of the reference's stream.
+    pub widths: [u64; 2],
+    /// Channels that have one counterpart.
+    pub matched: u64,
+    /// As of units.
+    pub kept: Option<Vec<[u32; 2]>>,
+}
+
 /// Token rows that are equal at the same index.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Rows {
@@ -130,6 +170,8 @@ impl Blame {
                 .flat_map(|(component, runs)| runs.iter().map(|r| run(*component, r)))
                 .collect(),
             experts: b.experts.iter().map(expert).collect(),
+            units: b.units.iter().map(units).collect(),
+            residual: b.residual.iter().map(residual).collect(),
             merging: b.merging.as_ref().map(Merging::new),
             rows: b.rows.iter().map(rows).collect(),
             findings: convert::remarks(&b.findings),
@@ -174,6 +216,33 @@ fn expert(e: &audit::ExpertOrigin) -> Expert {
         log10_p: e.effect.and(finite(e.log10_p)),
         effect: e.effect.and_then(finite),
     }
+}
+
+fn units(u: &audit::UnitOrigin) -> Units {
+    Units {
+        component: u.component.name(),
+        layer: u.layer,
+        reference: u.from.0,
+        reference_layer: u.from.1,
+        test: u.test.name(),
+        units: [u.units.0, u.units.1],
+        matched: u.matched,
+        kept: u.kept.as_deref().map(spans),
+    }
+}
+
+fn residual(r: &audit::ResidualOrigin) -> Residual {
+    Residual {
+        component: r.component.name(),
+        reference: r.reference,
+        widths: [r.widths.0, r.widths.1],
+        matched: r.matched,
+        kept: r.kept.as_deref().map(spans),
+    }
+}
+
+fn spans(runs: &[(u32, u32)]) -> Vec<[u32; 2]> {
+    runs.iter().map(|run| [run.0, run.1]).collect()
 }
 
 fn rows(r: &audit::RowOrigin) -> Rows {

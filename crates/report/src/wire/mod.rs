@@ -12,7 +12,7 @@ mod inspection;
 mod layer_map;
 mod merge;
 
-pub use blame::{Blame, Expert, Origin, Rows, Run};
+pub use blame::{Blame, Expert, Origin, Residual, Rows, Run, Units};
 pub use comparison::{
     Change, Component, Declared, Evidence, File, Input, Interval, Io, Layer, LayerCount, Noise, NotTested,
     Power, Remark, Report, Tool, Verdict,

@@ -54,6 +54,22 @@ pub fn blamed() -> Blame {
             expert(1, Some((0, 0, Some(3))), -119.0, Some(0.88)),
             expert(2, None, 0.0, None),
         ],
+        units: vec![UnitOrigin {
+            component: LanguageModel,
+            layer: 2,
+            from: (1, 3),
+            test: TestKind::LabelOrder(Basis::ByTokens),
+            units: (576, 768),
+            matched: 570,
+            kept: Some(vec![(0, 4), (6, 6), (9, 301), (305, 400), (402, 500), (510, 767)]),
+        }],
+        residual: vec![ResidualOrigin {
+            component: LanguageModel,
+            reference: 1,
+            widths: (112, 128),
+            matched: 40,
+            kept: None,
+        }],
         merging: Some(Merging {
             weighed: Weighed {
                 outcome: MergeOutcome::NotFound,
