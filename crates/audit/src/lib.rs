@@ -1,6 +1,6 @@
 //! Use cases.
 //!
-//! Answers: *what does a user get who asks to inspect, compare, blame, diff or sketch?* Orchestrates the rooms below it and returns
+//! Answers: *what does a user get who asks to inspect, compare, blame, diff, sketch or rate?* Orchestrates the rooms below it and returns
 //! plain values; how they look is for `report` to say.
 #![forbid(unsafe_code)]
 
@@ -15,6 +15,7 @@ mod input;
 mod inspect;
 mod measuring;
 mod merging;
+mod rating;
 mod searching;
 mod sketching;
 mod structure;
@@ -30,6 +31,7 @@ pub use finding::{Finding, explanation};
 pub use input::{InputFacts, Subject};
 pub use inspect::{ComponentFacts, Inspection, TensorRow, inspect};
 pub use merging::Merging;
+pub use rating::{RateSettings, Rated, VoteFile, VoteInput, rate};
 pub use searching::SearchMode;
 pub use sketching::{Sketched, sketch};
 
@@ -47,6 +49,12 @@ pub use stemmata_evidence::{
 };
 pub use stemmata_fingerprint::SketchParams;
 pub use stemmata_model::{Level, ModelRef, ReferenceError, printable};
+pub use stemmata_rating::votes::{Outcome, Style as VoteStyle, Tally, VoteError, Wanted};
+pub use stemmata_rating::{
+    Adjusted, Checks, Component as RatingComponent, Decision, Flip, Limits as RatingLimits,
+    Model as VoteModel, NoFit, Options as RatingOptions, POINTS, RateError, Rating, Resampled, Scale,
+    Sequential, Standing, Standings, Term,
+};
 pub use stemmata_source::{Backend, FileDigest, SourceError};
 pub use stemmata_stats::{Interval, PKind, PValue};
 

@@ -3,15 +3,15 @@
 
 /// Strongly connected components of the graph with an edge from each contestant to those that it beat or tied.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Components {
+pub(crate) struct Components {
     /// For each contestant the number of its component; the largest component first, ties by the first member.
-    pub of: Vec<u32>,
+    pub(crate) of: Vec<u32>,
     /// Members of each component, ascending.
-    pub members: Vec<Vec<u32>>,
+    pub(crate) members: Vec<Vec<u32>>,
 }
 
 /// Finds them (Tarjan 1972, without recursion). `edges`: (winner, loser) in any order, ties both ways.
-pub fn components(contestants: usize, edges: &[(u32, u32)]) -> Components {
+pub(crate) fn components(contestants: usize, edges: &[(u32, u32)]) -> Components {
     let mut starts = vec![0_usize; contestants + 1];
     for (from, _) in edges {
         starts[*from as usize + 1] += 1;

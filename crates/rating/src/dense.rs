@@ -10,43 +10,44 @@ const TILE: (usize, usize) = (4, 16);
 
 /// A square matrix.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Square {
+pub(crate) struct Square {
     /// Rows.
-    pub side: usize,
+    pub(crate) side: usize,
     /// Row after row.
-    pub values: Vec<f64>,
+    pub(crate) values: Vec<f64>,
 }
 
 impl Square {
     /// All zero.
-    pub fn zero(side: usize) -> Square {
+    pub(crate) fn zero(side: usize) -> Square {
         Square { side, values: vec![0.0; side * side] }
     }
 
     /// One element.
     #[inline]
-    pub fn at(&self, i: usize, j: usize) -> f64 {
+    pub(crate) fn at(&self, i: usize, j: usize) -> f64 {
         self.values[i * self.side + j]
     }
 
     /// One element to write.
     #[inline]
-    pub fn at_mut(&mut self, i: usize, j: usize) -> &mut f64 {
+    pub(crate) fn at_mut(&mut self, i: usize, j: usize) -> &mut f64 {
         &mut self.values[i * self.side + j]
     }
 
     /// One row.
-    pub fn row(&self, i: usize) -> &[f64] {
+    pub(crate) fn row(&self, i: usize) -> &[f64] {
         &self.values[i * self.side..][..self.side]
     }
 
     /// The product with a vector.
-    pub fn times(&self, vector: &[f64]) -> Vec<f64> {
+    #[cfg(test)]
+    pub(crate) fn times(&self, vector: &[f64]) -> Vec<f64> {
         (0..self.side).map(|i| self.row(i).iter().zip(vector).map(|(a, b)| a * b).sum()).collect()
     }
 
     /// The product with another square.
-    pub fn product(&self, right: &Square) -> Square {
+    pub(crate) fn product(&self, right: &Square) -> Square {
         let n = self.side;
         let mut out = Square::zero(n);
         for p in (0..n).step_by(4 * BLOCK) {
@@ -58,8 +59,21 @@ impl Square {
         out
     }
 
+    /// The product with a matrix of `columns` columns, row after row.
+    pub(crate) fn times_many(&self, right: &[f64], columns: usize) -> Vec<f64> {
+        let n = self.side;
+        let mut out = vec![0.0; n * columns];
+        for p in (0..n).step_by(4 * BLOCK) {
+            let depth = (4 * BLOCK).min(n - p);
+            let left = Panel { values: &self.values[p..], stride: n };
+            let right = Panel { values: &right[p * columns..], stride: columns };
+            accumulate(1.0, left, right, &mut out, columns, (n, depth, columns));
+        }
+        out
+    }
+
     /// M · S · Mᵀ for M symmetric: the sandwich. Made exactly symmetric.
-    pub fn sandwich(&self, filling: &Square) -> Square {
+    pub(crate) fn sandwich(&self, filling: &Square) -> Square {
         let mut out = self.product(&filling.product(self));
         for i in 0..out.side {
             for j in 0..i {
@@ -74,14 +88,14 @@ impl Square {
 
 /// The lower factor L of a positive definite matrix, L·Lᵀ.
 #[derive(Clone, Debug)]
-pub struct Cholesky {
+pub(crate) struct Cholesky {
     lower: Square,
 }
 
 impl Cholesky {
     /// Factors; `None` where a pivot is not positive. `semidefinite`: such a pivot and its column count as zero instead, which
     /// gives a factor of a positive semidefinite matrix up to rounding.
-    pub fn new(mut a: Square, semidefinite: bool) -> Option<Cholesky> {
+    pub(crate) fn new(mut a: Square, semidefinite: bool) -> Option<Cholesky> {
         let n = a.side;
         let largest = (0..n).map(|i| a.at(i, i)).fold(0.0, f64::max);
         let floor = if semidefinite { largest * 1e-12 } else { 0.0 };
@@ -130,12 +144,12 @@ impl Cholesky {
     }
 
     /// The factor, lower triangular.
-    pub fn lower(&self) -> &Square {
+    pub(crate) fn lower(&self) -> &Square {
         &self.lower
     }
 
     /// Solves L·Lᵀ·x = `right`.
-    pub fn solve(&self, right: &[f64]) -> Vec<f64> {
+    pub(crate) fn solve(&self, right: &[f64]) -> Vec<f64> {
         let (n, l) = (self.lower.side, &self.lower);
         let mut x = right.to_vec();
         for i in 0..n {
@@ -153,7 +167,7 @@ impl Cholesky {
     }
 
     /// The inverse of the matrix that was factored.
-    pub fn inverse(&self) -> Square {
+    pub(crate) fn inverse(&self) -> Square {
         let (n, l) = (self.lower.side, &self.lower);
         // X = L⁻¹, one band of rows at a time: L_bb·X_b = I_b − Σ L_bq·X_q.
         let mut x = Square::zero(n);

@@ -1,5 +1,6 @@
 //! Which strengths make the votes most likely? Newton's method on pair counts; the likelihoods are concave.
 
+use crate::components::components;
 use crate::dense::{Cholesky, Square};
 use crate::model::{Model, Terms};
 use crate::sparse;
@@ -7,52 +8,68 @@ use stemmata_stats::Sum;
 
 /// Votes with one difference of strengths.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Row {
+pub(crate) struct Row {
     /// In the first seat.
-    pub first: u32,
+    pub(crate) first: u32,
     /// In the second seat.
-    pub second: u32,
+    pub(crate) second: u32,
     /// Wins of the first, wins of the second, ties.
-    pub votes: (f64, f64, f64),
+    pub(crate) votes: (f64, f64, f64),
+}
+
+impl Row {
+    /// Who beat or tied whom.
+    pub(crate) fn edges(&self) -> impl Iterator<Item = (u32, u32)> + use<> {
+        let (win, loss, tie) = self.votes;
+        let forth = (win + tie > 0.0).then_some((self.first, self.second));
+        let back = (loss + tie > 0.0).then_some((self.second, self.first));
+        forth.into_iter().chain(back)
+    }
 }
 
 /// What is fitted: one strongly connected component, contestants numbered from 0.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Design {
+pub(crate) struct Design {
     /// Contestants.
-    pub contestants: usize,
+    pub(crate) contestants: usize,
     /// Votes.
-    pub rows: Vec<Row>,
+    pub(crate) rows: Vec<Row>,
     /// How many terms beside the strengths.
-    pub terms: usize,
+    pub(crate) terms: usize,
     /// Values of the terms, `terms` for each row: what is added to the difference of strengths, per unit of the coefficient.
-    pub values: Vec<f64>,
+    pub(crate) values: Vec<f64>,
 }
 
 impl Design {
+    /// Whether the votes link all contestants both ways, which a finite fit needs.
+    pub(crate) fn is_linked(&self) -> bool {
+        let edges: Vec<(u32, u32)> = self.rows.iter().flat_map(Row::edges).collect();
+        components(self.contestants, &edges).members.len() <= 1
+    }
+
     /// Values of the terms in a row.
-    pub fn values_of(&self, row: usize) -> &[f64] {
+    pub(crate) fn values_of(&self, row: usize) -> &[f64] {
         &self.values[row * self.terms..][..self.terms]
     }
 }
 
 /// Parameters are strengths, then terms, then the tie where the model has one.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Fit {
+pub(crate) struct Fit {
     /// The model.
-    pub model: Model,
+    pub(crate) model: Model,
     /// Strengths in nats; their mean is 0.
-    pub strengths: Vec<f64>,
+    pub(crate) strengths: Vec<f64>,
     /// Coefficients of the terms.
-    pub terms: Vec<f64>,
+    pub(crate) terms: Vec<f64>,
     /// ln ν or ln η.
-    pub tie: Option<f64>,
+    pub(crate) tie: Option<f64>,
     /// ln of the likelihood, counting coefficients left out.
-    pub log_likelihood: f64,
+    pub(crate) log_likelihood: f64,
     /// Largest element of the gradient at the end, in votes.
-    pub gradient: f64,
+    pub(crate) gradient: f64,
     /// Newton steps taken.
-    pub steps: u32,
+    pub(crate) steps: u32,
 }
 
 /// Why there is no fit.
@@ -75,23 +92,23 @@ const DENSE: usize = 512;
 
 impl Fit {
     /// Number of parameters.
-    pub fn parameters(&self) -> usize {
+    pub(crate) fn parameters(&self) -> usize {
         self.strengths.len() + self.terms.len() + usize::from(self.tie.is_some())
     }
 
     /// The difference of strengths in a row, terms included.
-    pub fn difference(&self, first: u32, second: u32, values: &[f64]) -> f64 {
+    pub(crate) fn difference(&self, first: u32, second: u32, values: &[f64]) -> f64 {
         let terms: f64 = self.terms.iter().zip(values).map(|(b, x)| b * x).sum();
         self.strengths[first as usize] - self.strengths[second as usize] + terms
     }
 
     /// The information matrix −∂²ℓ, of side [`Fit::parameters`]. A shift of all strengths changes nothing: it is singular.
-    pub fn information(&self, design: &Design) -> Square {
+    pub(crate) fn information(&self, design: &Design) -> Square {
         assemble(self, design).information(design)
     }
 
     /// The inverse of the information, generalised: sums over strengths are 0.
-    pub fn inverse_information(&self, design: &Design) -> Option<Square> {
+    pub(crate) fn inverse_information(&self, design: &Design) -> Option<Square> {
         let (matrix, gauge) = regular(self.information(design), design.contestants);
         let mut inverse = Cholesky::new(matrix, false)?.inverse();
         let n = design.contestants;
@@ -105,7 +122,7 @@ impl Fit {
 }
 
 /// Fits from strengths of 0, or from another fit of the same shape.
-pub fn fit(design: &Design, model: Model, start: Option<&Fit>) -> Result<Fit, NoFit> {
+pub(crate) fn fit(design: &Design, model: Model, start: Option<&Fit>) -> Result<Fit, NoFit> {
     let mut fit = match start {
         Some(start) => start.clone(),
         None => cold(design, model),
@@ -279,8 +296,7 @@ mod tests {
     use super::*;
 
     fn design(contestants: usize, rows: &[(u32, u32, f64, f64, f64)]) -> Design {
-        let rows =
-            rows.iter().map(|r| Row { first: r.0, second: r.1, votes: (r.2, r.3, r.4) }).collect();
+        let rows = rows.iter().map(|r| Row { first: r.0, second: r.1, votes: (r.2, r.3, r.4) }).collect();
         Design { contestants, rows, terms: 0, values: Vec::new() }
     }
 
@@ -335,7 +351,8 @@ mod tests {
             }
             let inverse = fitted.inverse_information(&design).unwrap();
             let back = inverse.sandwich(&fitted.information(&design));
-            let worst = back.values.iter().zip(&inverse.values).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            let worst =
+                back.values.iter().zip(&inverse.values).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
             assert!(worst < 1e-10, "{worst}");
         }
     }

@@ -4,16 +4,28 @@
 //! network. Does no I/O, reads no clock and no environment; randomness only from a passed seed.
 #![forbid(unsafe_code)]
 
+mod bootstrap;
+mod checks;
 mod components;
 mod dense;
 mod fit;
+mod flip;
 mod model;
+mod ranks;
+mod sandwich;
+mod sequential;
 mod sparse;
+mod standings;
 mod table;
+mod terms;
 pub mod votes;
 
-pub use components::{Components, components};
-pub use dense::{Cholesky, Square};
-pub use fit::{Design, Fit, NoFit, Row, fit};
+pub use bootstrap::Resampled;
+pub use checks::Checks;
+pub use fit::NoFit;
+pub use flip::Flip;
 pub use model::Model;
-pub use table::{Cell, Same, by_cluster, cells, crossed, pairs};
+pub use ranks::Limits;
+pub use sequential::{Decision, Sequential};
+pub use standings::{Component, MEAN, Options, POINTS, RateError, Rating, Scale, Standing, Standings, rate};
+pub use terms::{Adjusted, Term};

@@ -4,13 +4,13 @@ use crate::votes::{Outcome, Votes};
 
 /// Votes of one seating of two contestants.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Cell {
+pub(crate) struct Cell {
     /// In the first seat.
-    pub first: u32,
+    pub(crate) first: u32,
     /// In the second seat.
-    pub second: u32,
+    pub(crate) second: u32,
     /// Votes by outcome, in the order of [`Outcome::ALL`]. Whole numbers below 2^53, so that sums are exact.
-    pub votes: [f64; 4],
+    pub(crate) votes: [f64; 4],
 }
 
 impl Cell {
@@ -28,7 +28,7 @@ impl Cell {
 const SQUARE: usize = 512;
 
 /// Counts by seating, sorted by (first, second); seatings without votes are left out.
-pub fn cells(votes: &Votes) -> Vec<Cell> {
+pub(crate) fn cells(votes: &Votes) -> Vec<Cell> {
     let n = votes.contestants.len();
     if n <= SQUARE {
         let mut counts = vec![0_u64; n * n * 4];
@@ -68,7 +68,7 @@ pub fn cells(votes: &Votes) -> Vec<Cell> {
 }
 
 /// Counts by pair, sorted, the lower number first.
-pub fn pairs(cells: &[Cell]) -> Vec<Cell> {
+pub(crate) fn pairs(cells: &[Cell]) -> Vec<Cell> {
     let mut turned: Vec<Cell> = cells.iter().map(|cell| cell.lower_first()).collect();
     turned.sort_by_key(|cell| (cell.first, cell.second));
     let mut out: Vec<Cell> = Vec::with_capacity(turned.len());
@@ -99,40 +99,67 @@ fn parts(key: u64) -> (u32, u32, Outcome) {
 
 /// Votes of one cluster that say the same.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Same {
+pub(crate) struct Same {
     /// Number of the cluster.
-    pub cluster: u32,
+    pub(crate) cluster: u32,
     /// In the first seat.
-    pub first: u32,
+    pub(crate) first: u32,
     /// In the second seat.
-    pub second: u32,
+    pub(crate) second: u32,
     /// What they say.
-    pub outcome: Outcome,
+    pub(crate) outcome: Outcome,
     /// How many they are.
-    pub votes: f64,
+    pub(crate) votes: f64,
+    /// One row of the table that says it; which one matters only where styles are in the table, and then there is one.
+    pub(crate) row: u32,
 }
 
 /// All votes sorted by cluster, then by what they say. The order of rows in the input leaves no trace, not even in the last bit
 /// of a sum.
-pub fn by_cluster(votes: &Votes, cluster: &[u32]) -> Vec<Same> {
+pub(crate) fn by_cluster(votes: &Votes, cluster: &[u32]) -> Vec<Same> {
     let whole = |row: usize| (u64::from(cluster[row]) << (2 * BITS + 2)) | key(votes, row);
-    let same = |key: u64, count: u64| {
+    let same = |key: u64, count: u64, row: u32| {
         let (first, second, outcome) = parts(key);
-        Same { cluster: (key >> (2 * BITS + 2)) as u32, first, second, outcome, votes: count as f64 }
+        Same { cluster: (key >> (2 * BITS + 2)) as u32, first, second, outcome, votes: count as f64, row }
     };
-    if votes.count.is_empty() {
+    if votes.count.is_empty() && votes.styles.is_empty() {
         let mut keys: Vec<u64> = (0..votes.len()).map(whole).collect();
         keys.sort_unstable();
-        return keys.into_iter().map(|key| same(key, 1)).collect();
+        return keys.into_iter().map(|key| same(key, 1, 0)).collect();
     }
-    let mut keys: Vec<(u64, u64)> =
-        (0..votes.len()).map(|row| (whole(row), votes.count(row))).filter(|(_, n)| *n > 0).collect();
-    keys.sort_unstable();
-    keys.into_iter().map(|(key, count)| same(key, count)).collect()
+    let styles = |row: u32| votes.styles.iter().map(move |column| column[row as usize]);
+    let mut keys: Vec<(u64, u32)> =
+        (0..votes.len()).filter(|row| votes.count(*row) > 0).map(|row| (whole(row), row as u32)).collect();
+    keys.sort_unstable_by(|(a, left), (b, right)| {
+        let by_style = || {
+            let mut pairs = styles(*left).zip(styles(*right));
+            pairs.find_map(|(a, b)| Some(a.total_cmp(&b)).filter(|o| o.is_ne()))
+        };
+        let by_count = || votes.count(*left as usize).cmp(&votes.count(*right as usize));
+        a.cmp(b).then_with(|| by_style().unwrap_or_else(by_count))
+    });
+    keys.into_iter().map(|(key, row)| same(key, votes.count(row as usize), row)).collect()
+}
+
+/// All votes, each its own cluster: what is equal is counted together.
+pub(crate) fn unclustered(votes: &Votes, cells: &[Cell]) -> Vec<Same> {
+    if !votes.styles.is_empty() {
+        return by_cluster(votes, &vec![0; votes.len()]);
+    }
+    let mut out = Vec::with_capacity(cells.len() * 3);
+    for cell in cells {
+        for outcome in Outcome::ALL {
+            let votes = cell.votes[outcome as usize];
+            if votes > 0.0 {
+                out.push(Same { cluster: 0, first: cell.first, second: cell.second, outcome, votes, row: 0 });
+            }
+        }
+    }
+    out
 }
 
 /// Numbers for the combinations of two cluster columns, in order of the pairs of numbers.
-pub fn crossed(left: &[u32], right: &[u32]) -> Vec<u32> {
+pub(crate) fn crossed(left: &[u32], right: &[u32]) -> Vec<u32> {
     let whole = |row: usize| (u64::from(left[row]) << 32) | u64::from(right[row]);
     let mut seen: Vec<u64> = (0..left.len()).map(whole).collect();
     seen.sort_unstable();
@@ -171,10 +198,7 @@ mod tests {
                     of(1, 0, [2.0, 0.0, 1.0, 0.0])
                 ]
             );
-            assert_eq!(
-                pairs(&cells),
-                [of(0, 1, [1.0, 2.0, 1.0, 0.0]), of(0, 2, [0.0, 0.0, 0.0, 5.0])]
-            );
+            assert_eq!(pairs(&cells), [of(0, 1, [1.0, 2.0, 1.0, 0.0]), of(0, 2, [0.0, 0.0, 0.0, 5.0])]);
         }
     }
 

@@ -131,7 +131,11 @@ pub(super) fn style(style: &Style, numbers: &[f64], line: u64) -> Result<f64, Vo
     };
     match (style, numbers) {
         (Style::Difference { column }, [value]) => {
-            if value.is_finite() { Ok(*value) } else { Err(number(column, *value)) }
+            if value.is_finite() {
+                Ok(*value)
+            } else {
+                Err(number(column, *value))
+            }
         }
         (Style::Contrast { first, second }, [a, b]) => {
             for (column, value) in [(first, a), (second, b)] {

@@ -19,7 +19,8 @@ fn the_three_namings_and_both_syntaxes_give_one_table() {
     use Outcome::{First, Second, Tie};
     let arena = "model_a,model_b,winner\nx,y,model_a\ny,x,model_b\nx,z,tie\n";
     let sides = "id,left,right,winner\r\n1,x,y,left\r\n2,y,x,right\r\n\r\n3,x,z,tie";
-    let comparia = "model_a_name,model_b_name,chosen_model_name,both_equal\nx,y,x,False\ny,x,x,False\nx,z,,True\n";
+    let comparia =
+        "model_a_name,model_b_name,chosen_model_name,both_equal\nx,y,x,False\ny,x,x,False\nx,z,,True\n";
     let tabs = "model_a\tmodel_b\twinner\nx\ty\tmodel_a\ny\tx\tmodel_b\nx\tz\ttie\n";
     let (votes, tally) = csv(arena).unwrap();
     assert_eq!(votes.contestants, ["x", "y", "z"]);
@@ -112,8 +113,14 @@ fn limits_hold() {
     };
     let header = "model_a,model_b,winner,count\n";
     assert_eq!(error(&format!("{header}abcd,b,tie,1\n")), "line 2: a name is longer than 3 bytes");
-    assert_eq!(error(&format!("{header}a,b,tie,1{}\n", " ".repeat(40))), "line 2: a record is longer than 40 bytes");
-    assert_eq!(error(&format!("{header}\"{}", "a\n".repeat(40))), "line 21: a record is longer than 40 bytes");
+    assert_eq!(
+        error(&format!("{header}a,b,tie,1{}\n", " ".repeat(40))),
+        "line 2: a record is longer than 40 bytes"
+    );
+    assert_eq!(
+        error(&format!("{header}\"{}", "a\n".repeat(40))),
+        "line 21: a record is longer than 40 bytes"
+    );
     assert_eq!(error(&format!("{header}a,b,tie,1\nc,d,tie,1\n")), "line 3: more than 3 contestants");
     assert_eq!(error(&format!("{header}{}", "a,b,tie,1\n".repeat(5))), "line 6: more than 4 rows");
     assert_eq!(error(&format!("{header}{}", "a,b,tie,5\n".repeat(2))), "line 3: more than 9 votes");
@@ -129,7 +136,8 @@ fn clusters_and_styles_are_kept_and_never_guessed() {
             Style::Difference { column: "d".to_owned() },
         ],
     };
-    let text = "user,model_a,model_b,winner,la,lb,d\nu2,x,y,tie,30,10,-1.5\nu1,x,y,tie,0,0,2\nu2,y,x,tie,1,0,0\n";
+    let text =
+        "user,model_a,model_b,winner,la,lb,d\nu2,x,y,tie,30,10,-1.5\nu1,x,y,tie,0,0,2\nu2,y,x,tie,1,0,0\n";
     let (votes, _) = read(Syntax::Csv, text, wanted.clone()).unwrap();
     assert_eq!(votes.clusters, [[1, 0, 1]]);
     assert_eq!(votes.styles, [[0.5, 0.0, 1.0], [-1.5, 2.0, 0.0]]);

@@ -9,8 +9,10 @@ mod notes;
 mod tables;
 mod top;
 
+use crate::Style;
+use crate::human;
 use crate::json;
-use crate::wire::Report;
+use crate::wire::{Ratings, Report};
 use crate::words;
 use markup::esc;
 use serde::Serialize;
@@ -38,6 +40,11 @@ pub(crate) fn comparison(report: &Report) -> String {
         notes::again(report),
     ];
     page(&title, "comparison of two models by their weights", &body.concat(), report)
+}
+
+/// Ratings.
+pub(crate) fn rating(ratings: &Ratings) -> String {
+    plain("Ratings", &human::rating(ratings, &Style::default()), ratings)
 }
 
 /// A page that shows what a terminal would, with the JSON.
