@@ -123,6 +123,14 @@ impl Fit {
 
 /// Fits from strengths of 0, or from another fit of the same shape.
 pub(crate) fn fit(design: &Design, model: Model, start: Option<&Fit>) -> Result<Fit, NoFit> {
+    if model.has_tie() {
+        // Without ties ν falls to 0 and η to 1, without decided votes both grow for ever.
+        let ties: f64 = design.rows.iter().map(|row| row.votes.2).sum();
+        let decided: f64 = design.rows.iter().map(|row| row.votes.0 + row.votes.1).sum();
+        if ties == 0.0 || decided == 0.0 {
+            return Err(NoFit::Separated);
+        }
+    }
     let mut fit = match start {
         Some(start) => start.clone(),
         None => cold(design, model),
@@ -160,7 +168,10 @@ pub(crate) fn fit(design: &Design, model: Model, start: Option<&Fit>) -> Result<
         if length * share <= LAST {
             fit.log_likelihood = here.log_likelihood;
             fit.gradient = here.gradient.iter().fold(0.0_f64, |m, x| m.max(x.abs()));
-            return Ok(fit);
+            let votes: f64 = design.rows.iter().map(|row| row.votes.0 + row.votes.1 + row.votes.2).sum();
+            // A short step where the gradient has not vanished is a step that was cut, not an end.
+            let ended = fit.gradient <= 1e-9 * votes.max(1.0);
+            return if ended { Ok(fit) } else { Err(NoFit::NotConverged) };
         }
         // Strengths that run away have no finite maximum; 60 nats are a win rate of 1 − 1e-26.
         if fit.strengths.iter().chain(&fit.terms).chain(&fit.tie).any(|x| x.abs() > 60.0) {
@@ -354,6 +365,16 @@ mod tests {
             let worst =
                 back.values.iter().zip(&inverse.values).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
             assert!(worst < 1e-10, "{worst}");
+        }
+    }
+
+    #[test]
+    fn ties_need_ties_and_decided_votes() {
+        for model in [Model::Davidson, Model::RaoKupper] {
+            for votes in [(3.0, 2.0, 0.0), (0.0, 0.0, 4.0)] {
+                let two = design(2, &[(0, 1, votes.0, votes.1, votes.2)]);
+                assert_eq!(fit(&two, model, None), Err(NoFit::Separated), "{model:?} {votes:?}");
+            }
         }
     }
 

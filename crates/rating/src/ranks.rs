@@ -178,8 +178,9 @@ impl Draws {
             }
             drawn[..kept].iter().for_each(|(_, i)| hits[*i] += 1);
         }
-        let count = (self.values.len() / n.max(1)).max(1) as f64;
-        hits.into_iter().map(|hits| f64::from(hits) / count).collect()
+        // Half a draw on either side: a finite number of draws shows no share of 0 or 1.
+        let count = (self.values.len() / n.max(1)) as f64;
+        hits.into_iter().map(|hits| (f64::from(hits) + 0.5) / (count + 1.0)).collect()
     }
 }
 

@@ -77,9 +77,6 @@ pub enum RateError {
         /// How many there are.
         count: usize,
     },
-    /// Terms are fitted in one model only.
-    #[error("position and style terms need the model `bradley-terry`")]
-    TermsNeedBradleyTerry,
 }
 
 /// The result.
@@ -198,10 +195,6 @@ pub struct Rating {
 pub fn rate(votes: &Votes, options: &Options) -> Result<Standings, RateError> {
     if votes.clusters.len() > 2 {
         return Err(RateError::Clusters { count: votes.clusters.len() });
-    }
-    let with_terms = options.position || !options.styles.is_empty();
-    if with_terms && options.model != Model::BradleyTerry {
-        return Err(RateError::TermsNeedBradleyTerry);
     }
     let anchor = match &options.anchor {
         None => None,
@@ -437,7 +430,7 @@ impl Input<'_> {
         } else {
             terms::design(&self.ways[0], local, plain.strengths.len(), &values)
         };
-        let fitted = fit(&design, Model::BradleyTerry, None)?;
+        let fitted = fit(&design, self.options.model, None)?;
         let meats: Vec<_> =
             self.ways.iter().map(|same| meat(&fitted, &self.ballots(same, local, &values))).collect();
         let errors = Errors::new(&fitted, &design, &meats).ok_or(NoFit::Separated)?;
