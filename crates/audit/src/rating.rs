@@ -126,7 +126,9 @@ fn findings(files: &[VoteFile], settings: &RateSettings, standings: &Standings) 
             true => format!("{text}: the votes allow no number"),
             false => format!("{text}: the votes allow no distance to the others"),
         };
-        if component.undefeated {
+        if number == 0 && !alone {
+            // The largest set needs no remark: the others say how they stand to it.
+        } else if component.undefeated {
             say(
                 Level::Warning,
                 "undefeated",
@@ -142,7 +144,7 @@ fn findings(files: &[VoteFile], settings: &RateSettings, standings: &Standings) 
             );
         } else if alone {
             say(Level::Warning, "unlinked", &subject, what("no chain of wins or ties leads there and back"));
-        } else if standings.components.len() > 1 && number > 0 {
+        } else {
             say(Level::Warning, "unlinked", &subject, what("no chain of wins or ties links them both ways"));
         }
         match &component.scale {

@@ -3,14 +3,14 @@
 mod bell;
 mod controls;
 mod curve;
+mod forest;
 mod layer_map;
 mod markup;
 mod notes;
+mod rating;
 mod tables;
 mod top;
 
-use crate::Style;
-use crate::human;
 use crate::json;
 use crate::wire::{Ratings, Report};
 use crate::words;
@@ -35,7 +35,7 @@ pub(crate) fn comparison(report: &Report) -> String {
         tables::change(report),
         controls::context(report),
         notes::not_tested(report),
-        notes::findings(report),
+        notes::findings(&report.findings),
         notes::methods(report),
         notes::again(report),
     ];
@@ -44,7 +44,7 @@ pub(crate) fn comparison(report: &Report) -> String {
 
 /// Ratings.
 pub(crate) fn rating(ratings: &Ratings) -> String {
-    plain("Ratings", &human::rating(ratings, &Style::default()), ratings)
+    page("Ratings", "ratings of contestants by blind votes", &rating::body(ratings), ratings)
 }
 
 /// A page that shows what a terminal would, with the JSON.

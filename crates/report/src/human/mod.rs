@@ -11,6 +11,8 @@ mod rating;
 mod shared;
 mod table;
 
+pub(crate) use rating::{errors, model, points};
+
 use crate::Style;
 use crate::wire;
 use pen::Pen;

@@ -49,7 +49,7 @@ pub(super) fn lines(ratings: &Ratings, pen: &Pen) -> Vec<String> {
     lines
 }
 
-fn model(ratings: &Ratings) -> String {
+pub(crate) fn model(ratings: &Ratings) -> String {
     let ties = match (ratings.model, ratings.both_bad) {
         ("bradley-terry", "tie") => "ties and both-bad count as half a win for each",
         ("bradley-terry", _) => "ties count as half a win for each; both-bad is left out",
@@ -63,7 +63,7 @@ fn model(ratings: &Ratings) -> String {
     format!("{}; {ties}; 400 points are odds of ten to one; {zero}", ratings.model)
 }
 
-fn errors(ratings: &Ratings) -> String {
+pub(crate) fn errors(ratings: &Ratings) -> String {
     let units = match ratings.clusters.as_slice() {
         [] => "each vote taken as independent (--cluster names a column of votes that belong together)"
             .to_owned(),
@@ -98,7 +98,7 @@ fn table(ratings: &Ratings, pen: &Pen) -> Table {
         columns.push(("both bad", Align::Right));
     }
     if adjusted {
-        columns.extend([("adjusted", Align::Right), ("interval", Align::Left)]);
+        columns.push(("adjusted", Align::Right));
     }
     if several {
         columns.push(("component", Align::Right));
@@ -119,9 +119,7 @@ fn table(ratings: &Ratings, pen: &Pen) -> Table {
             cells.push(Cell::new(number(r.both_bad_rate, &percent)));
         }
         if adjusted {
-            let a = r.adjusted.as_ref();
-            cells.push(Cell::new(number(a.and_then(|a| a.rating), &points)));
-            cells.push(Cell::new(interval(a.and_then(|a| a.lower), a.and_then(|a| a.upper))));
+            cells.push(Cell::new(number(r.adjusted.as_ref().and_then(|a| a.rating), &points)));
         }
         if several {
             cells.push(Cell::new(r.component.to_string()));
@@ -154,11 +152,11 @@ fn facts(ratings: &Ratings, component: &RatingComponent, fit: &Fit, pen: &Pen) -
         _ => String::new(),
     };
     let text = format!(
-        "log-likelihood {:.1} with {} parameters{tie}; {} Newton steps, gradient {}",
+        "log-likelihood {:.1} with {} parameters{tie}; {} Newton steps; {} independent units behind the errors",
         fit.log_likelihood.unwrap_or(f64::NAN),
         fit.parameters,
         fit.steps,
-        fit.gradient.map_or_else(|| NONE.to_owned(), short),
+        grouped(fit.units),
     );
     lines.extend(pen.labelled("fit", &text));
     let certain = ratings.ratings.iter().filter(|r| {
