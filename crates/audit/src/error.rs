@@ -89,6 +89,9 @@ impl AuditError {
             AuditError::Rate(stemmata_rating::RateError::NoAnchor { .. }) => Some(
                 "names are compared letter by letter; `--format tsv` without an anchor lists them".to_owned(),
             ),
+            AuditError::Rate(stemmata_rating::RateError::Bootstrap { .. }) => {
+                Some("name a column of clusters with `--cluster`, or rely on the sandwich".to_owned())
+            }
             AuditError::AnchorWithoutRating { .. } => {
                 Some("choose a contestant that was beaten and has beaten, or leave the anchor out".to_owned())
             }

@@ -5,6 +5,9 @@ use crate::sandwich::Ballots;
 use crate::votes::Outcome;
 use stemmata_stats::SplitMix64;
 
+/// Most votes that are drawn one by one for a sample.
+pub(crate) const DRAWN: u64 = 1_000_000_000;
+
 /// What resampling gave.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resampled {
@@ -68,7 +71,7 @@ fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
 /// Where the votes of each cluster go.
 enum Plan {
     /// Clusters: ends in the list of (slot, votes).
-    Clusters { ends: Vec<u32>, slots: Vec<u32>, votes: Vec<f32> },
+    Clusters { ends: Vec<u32>, slots: Vec<u32>, votes: Vec<f64> },
     /// Independent votes, drawn by the alias method (Walker 1977; Vose 1991).
     Votes { slots: Vec<u32>, keep: Vec<u64>, alias: Vec<u32>, total: u64 },
 }
@@ -104,7 +107,7 @@ impl Plan {
         }
         ends.push(slots.len() as u32);
         if !ballots.independent {
-            return Plan::Clusters { ends, slots, votes: votes.into_iter().map(|v| v as f32).collect() };
+            return Plan::Clusters { ends, slots, votes };
         }
         let total: f64 = votes.iter().sum();
         let (keep, alias) = alias_table(&votes, total);
@@ -125,7 +128,7 @@ impl Plan {
                     start = *end as usize;
                     if times > 0 {
                         for (slot, votes) in slots[range.clone()].iter().zip(&votes[range]) {
-                            counts[*slot as usize] += f64::from(times) * f64::from(*votes);
+                            counts[*slot as usize] += f64::from(times) * votes;
                         }
                     }
                 }

@@ -49,12 +49,46 @@ impl Square {
     /// The product with another square.
     pub(crate) fn product(&self, right: &Square) -> Square {
         let n = self.side;
+        Square { side: n, values: self.times_many(&right.values, n) }
+    }
+
+    /// The product with a lower triangular square, which takes half the work.
+    pub(crate) fn times_lower(&self, right: &Square) -> Square {
+        let n = self.side;
         let mut out = Square::zero(n);
-        for p in (0..n).step_by(4 * BLOCK) {
-            let depth = (4 * BLOCK).min(n - p);
+        for p in (0..n).step_by(BLOCK) {
+            let depth = BLOCK.min(n - p);
             let left = Panel { values: &self.values[p..], stride: n };
             let right = Panel { values: &right.values[p * n..], stride: n };
-            accumulate(1.0, left, right, &mut out.values, n, (n, depth, n));
+            // These rows of the right factor end at the diagonal.
+            accumulate(1.0, left, right, &mut out.values, n, (n, depth, p + depth));
+        }
+        out
+    }
+
+    /// M · Mᵀ, exactly symmetric.
+    pub(crate) fn gram(&self) -> Square {
+        let n = self.side;
+        let mut out = Square::zero(n);
+        let mut turned = vec![0.0; 4 * BLOCK * n];
+        for p in (0..n).step_by(4 * BLOCK) {
+            let depth = (4 * BLOCK).min(n - p);
+            for i in 0..n {
+                for (k, value) in self.row(i)[p..p + depth].iter().enumerate() {
+                    turned[k * n + i] = *value;
+                }
+            }
+            for i in (0..n).step_by(BLOCK) {
+                let rows = BLOCK.min(n - i);
+                let left = Panel { values: &self.values[i * n + p..], stride: n };
+                let right = Panel { values: &turned, stride: n };
+                accumulate(1.0, left, right, &mut out.values[i * n..], n, (rows, depth, i + rows));
+            }
+        }
+        for i in 0..n {
+            for j in 0..i {
+                *out.at_mut(j, i) = out.at(i, j);
+            }
         }
         out
     }
@@ -377,6 +411,9 @@ mod tests {
             let mut identity = Square::zero(n);
             (0..n).for_each(|i| *identity.at_mut(i, i) = 1.0);
             assert!(gap(&inverse.product(&positive), &identity) < 1e-10, "{n}");
+            let lower = factor.lower();
+            assert!(gap(&a.times_lower(lower), &plain_product(&a, lower)) < 1e-9 * n as f64, "{n}");
+            assert!(gap(&lower.gram(), &positive) < 1e-10 * n as f64, "{n}");
             let x = factor.solve(&positive.times(&vec![1.0; n]));
             assert!(x.iter().all(|x| (x - 1.0).abs() < 1e-10));
             assert!(gap(&inverse.sandwich(&positive), &inverse) < 1e-10);

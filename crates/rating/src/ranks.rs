@@ -103,18 +103,18 @@ pub(crate) fn order(strengths: &[f64]) -> Vec<usize> {
 }
 
 /// Draws of the errors of all strengths.
-struct Draws {
+struct Draws<'e> {
     contestants: usize,
     /// One draw after another.
     values: Vec<f64>,
-    /// Covariance of what is drawn, before the division by a random scale.
-    covariance: crate::dense::Square,
+    /// Where their covariance stands.
+    errors: &'e Errors,
 }
 
-impl Draws {
+impl<'e> Draws<'e> {
     /// Normal vectors with the covariance of the errors, each divided by √(χ²/freedom): a multivariate t (Wilson and Hilferty's
     /// cube root of 1931 stands for χ²).
-    fn new(contestants: usize, errors: &Errors, freedom: f64, seed: u64) -> Draws {
+    fn new(contestants: usize, errors: &'e Errors, freedom: f64, seed: u64) -> Draws<'e> {
         let count = if contestants <= FOLLOWED { DRAWS.0 } else { DRAWS.1 };
         let side = errors.factor.side;
         let mut random = SplitMix64::new(seed ^ 0x7261_6e6b_7300_0000);
@@ -129,28 +129,21 @@ impl Draws {
                 values[draw * contestants + i] = drawn[i * count + draw] * scale;
             }
         }
-        let factor = &errors.factor;
-        let mut turned = crate::dense::Square::zero(side);
-        for i in 0..side {
-            for j in 0..side {
-                *turned.at_mut(j, i) = factor.at(i, j);
-            }
-        }
-        Draws { contestants, values, covariance: factor.product(&turned) }
+        Draws { contestants, values, errors }
     }
 
     fn error(&self, i: usize) -> f64 {
-        self.covariance.at(i, i).sqrt().max(f64::MIN_POSITIVE)
+        self.errors.drawn(i, i).sqrt().max(f64::MIN_POSITIVE)
     }
 
     /// One over the standard error of each difference, row after row; 0 on the diagonal.
     fn precision(&self) -> Vec<f64> {
         let n = self.contestants;
-        let v = &self.covariance;
+        let v = self.errors;
         let mut out = vec![0.0; n * n];
         for i in 0..n {
             for j in 0..n {
-                let variance = v.at(i, i) + v.at(j, j) - 2.0 * v.at(i, j);
+                let variance = v.drawn(i, i) + v.drawn(j, j) - 2.0 * v.drawn(i, j);
                 out[i * n + j] = if i != j && variance > 0.0 { 1.0 / variance.sqrt() } else { 0.0 };
             }
         }

@@ -116,19 +116,29 @@ impl Errors {
     /// and draws follow V₁ + V₂. `None` where the information is singular.
     pub(crate) fn new(fit: &Fit, design: &Design, ways: &[Meat]) -> Option<Errors> {
         let bread = fit.inverse_information(design)?;
-        let mut covariances: Vec<Square> = ways.iter().map(|meat| bread.sandwich(&meat.filling)).collect();
+        let clusters = ways.iter().take(2).map(|meat| meat.clusters).min()?;
         let mut filling = ways.first()?.filling.clone();
         if let [_, second, _] = ways {
             filling.values.iter_mut().zip(&second.filling.values).for_each(|(a, b)| *a += b);
-            let crossing = covariances.pop()?;
-            let sum = covariances[0].values.iter().zip(&covariances[1].values).map(|(a, b)| a + b);
-            let values = sum.zip(&crossing.values).map(|(sum, both)| sum - both).collect();
-            covariances.push(Square { side: crossing.side, values });
         }
         let root = Cholesky::new(filling, true)?;
-        let factor = bread.product(root.lower());
-        let clusters = ways.iter().take(2).map(|meat| meat.clusters).min()?;
-        Some(Errors { covariances, factor, clusters })
+        let factor = bread.times_lower(root.lower());
+        let [first, second, crossing] = ways else {
+            return Some(Errors { covariances: vec![factor.gram()], factor, clusters });
+        };
+        let [first, second, crossing] = [first, second, crossing].map(|meat| bread.sandwich(&meat.filling));
+        let sum = first.values.iter().zip(&second.values).map(|(a, b)| a + b);
+        let values = sum.zip(&crossing.values).map(|(sum, both)| sum - both).collect();
+        let both = Square { side: crossing.side, values };
+        Some(Errors { covariances: vec![first, second, both], factor, clusters })
+    }
+
+    /// Covariance of parameters `i` and `j` that draws follow.
+    pub(crate) fn drawn(&self, i: usize, j: usize) -> f64 {
+        match self.covariances.as_slice() {
+            [first, second, _] => first.at(i, j) + second.at(i, j),
+            all => all.first().map_or(f64::NAN, |v| v.at(i, j)),
+        }
     }
 
     /// Variance of parameter `i`.

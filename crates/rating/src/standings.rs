@@ -1,6 +1,6 @@
 //! From a table of votes to ratings: components first, then a fit, errors and ranks within each.
 
-use crate::bootstrap::{Resampled, bootstrap};
+use crate::bootstrap::{DRAWN, Resampled, bootstrap};
 use crate::checks::{Checks, checks};
 use crate::components::{Components, components};
 use crate::fit::{Design, Fit, NoFit, Row, fit};
@@ -16,6 +16,8 @@ use stemmata_stats::{Interval, binomial_interval};
 
 /// Points per nat: 400 points are odds of ten to one.
 pub const POINTS: f64 = 400.0 / std::f64::consts::LN_10;
+/// Most contestants: their covariance takes 200 MB.
+const MOST: usize = 5000;
 /// Where the mean of a component stands without an anchor.
 pub const MEAN: f64 = 1000.0;
 
@@ -70,6 +72,18 @@ pub enum RateError {
     NoAnchor {
         /// As asked for.
         name: String,
+    },
+    /// More contestants than this can hold a covariance of.
+    #[error("{count} contestants; at most {MOST} can be rated together")]
+    Contestants {
+        /// How many there are.
+        count: usize,
+    },
+    /// Too many votes to draw them one by one.
+    #[error("a bootstrap of single votes draws each of them; {votes} are too many")]
+    Bootstrap {
+        /// How many there are.
+        votes: u64,
     },
     /// More cluster columns than two.
     #[error("votes can be clustered by one column or by two, not by {count}")]
@@ -195,6 +209,12 @@ pub struct Rating {
 pub fn rate(votes: &Votes, options: &Options) -> Result<Standings, RateError> {
     if votes.clusters.len() > 2 {
         return Err(RateError::Clusters { count: votes.clusters.len() });
+    }
+    if votes.contestants.len() > MOST {
+        return Err(RateError::Contestants { count: votes.contestants.len() });
+    }
+    if options.bootstrap > 0 && votes.clusters.is_empty() && votes.total() > DRAWN {
+        return Err(RateError::Bootstrap { votes: votes.total() });
     }
     let anchor = match &options.anchor {
         None => None,

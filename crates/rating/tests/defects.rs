@@ -2,7 +2,7 @@
 //! own outputs are quoted where they are numbers. (Labels that are taken for ties: `src/votes/tests.rs`.)
 
 use stemmata_rating::votes::{Limits, Outcome, Reader, Syntax, Votes, Wanted};
-use stemmata_rating::{Options, POINTS, Standing, Standings, rate};
+use stemmata_rating::{Options, POINTS, RateError, Standing, Standings, rate};
 use stemmata_stats::{SplitMix64, betting_log10};
 
 fn votes(rows: &[(&str, &str, &str, u64)]) -> Votes {
@@ -228,4 +228,15 @@ fn votes_that_say_the_same_because_they_are_one_persons_count_once() {
         // Four votes that say the same: twice the error, up to 300/299 against 1200/1199.
         assert!((ratio - 2.0).abs() < 0.01, "{ratio}");
     }
+}
+
+/// A table that claims more than can be worked on is refused before any work.
+#[test]
+fn absurd_counts_do_not_keep_the_bootstrap_busy() {
+    let table = votes(&[("a", "b", "model_a", 1 << 49), ("a", "b", "model_b", 1 << 48)]);
+    assert!(rate(&table, &Options::default()).is_ok());
+    let options = Options { bootstrap: 1, ..Options::default() };
+    assert!(matches!(rate(&table, &options), Err(RateError::Bootstrap { .. })));
+    let many = Votes { contestants: (0..5001).map(|i| format!("{i:04}")).collect(), ..Votes::default() };
+    assert!(matches!(rate(&many, &Options::default()), Err(RateError::Contestants { count: 5001 })));
 }
