@@ -5,7 +5,7 @@
 use super::{Failure, no_more, take_option};
 use std::fmt::Write;
 use stemmata_rating::votes::{Outcome, Votes};
-use stemmata_rating::{Model, Options, POINTS, Standings, rate};
+use stemmata_rating::{Model, Options, Standings, rate};
 use stemmata_stats::{SplitMix64, betting_log10, binomial_interval};
 
 /// Contestants of a data set.
@@ -304,6 +304,7 @@ fn peeking(sets: u64, text: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use stemmata_rating::POINTS;
 
     #[test]
     fn expected_votes_give_the_strengths_back_where_moods_are_none() {

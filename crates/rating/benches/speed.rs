@@ -23,20 +23,21 @@ fn main() {
         None => synthetic(1_000_000, 200),
     };
     println!("{} votes, {} contestants, {} MiB with the table", table.len(), table.contestants.len(), peak());
+    let times = if large { 1 } else { 3 };
     let unclustered = Votes { clusters: Vec::new(), ..table.clone() };
-    time("ratings, errors by vote", || rate(&unclustered, &Options::default()));
+    time(times, "ratings, errors by vote", || rate(&unclustered, &Options::default()));
     drop(unclustered);
-    time("ratings, errors by session", || rate(&table, &Options::default()));
+    time(times, "ratings, errors by session", || rate(&table, &Options::default()));
     println!("  {} MiB at most so far", peak());
     if !large {
         let sampled = Options { bootstrap: 100, ..Options::default() };
-        time("the same and 100 bootstraps of sessions", || rate(&table, &sampled));
+        time(times, "the same and 100 bootstraps of sessions", || rate(&table, &sampled));
         println!("  {} MiB at most", peak());
     }
 }
 
-fn time<E: std::fmt::Debug>(what: &str, work: impl Fn() -> Result<Standings, E>) {
-    for _ in 0..3 {
+fn time<E: std::fmt::Debug>(times: u32, what: &str, work: impl Fn() -> Result<Standings, E>) {
+    for _ in 0..times {
         let (wall, cpu) = (Instant::now(), processor());
         let standings = work().expect("it rates");
         let (wall, cpu) = (wall.elapsed().as_secs_f64(), processor() - cpu);
@@ -63,7 +64,7 @@ fn synthetic(votes: usize, contestants: usize) -> Votes {
         sum += p;
         ends.push(sum);
     }
-    let mut draw = |random: &mut SplitMix64| {
+    let draw = |random: &mut SplitMix64| {
         let at = random.uniform() * sum;
         ends.partition_point(|end| *end <= at).min(contestants - 1)
     };

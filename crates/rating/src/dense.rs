@@ -325,23 +325,21 @@ fn tile(
     (i, j, depth): (usize, usize, usize),
 ) {
     let mut sums = [[0.0_f64; TILE.1]; TILE.0];
-    let a: [&[f64]; TILE.0] = std::array::from_fn(|r| &left.values[(i + r) * left.stride..][..depth]);
-    for p in 0..depth {
-        let b: &[f64; TILE.1] = match right.values[p * right.stride + j..].first_chunk() {
-            Some(b) => b,
-            None => return,
-        };
-        for r in 0..TILE.0 {
-            let factor = a[r][p];
-            for c in 0..TILE.1 {
-                sums[r][c] += factor * b[c];
+    let [a0, a1, a2, a3]: [&[f64]; TILE.0] =
+        std::array::from_fn(|r| &left.values[(i + r) * left.stride..][..depth]);
+    for (p, (((f0, f1), f2), f3)) in a0.iter().zip(a1).zip(a2).zip(a3).enumerate() {
+        let b: Option<&[f64; TILE.1]> = right.values[p * right.stride + j..].first_chunk();
+        let Some(b) = b else { return };
+        for (sums, factor) in sums.iter_mut().zip([f0, f1, f2, f3]) {
+            for (sum, b) in sums.iter_mut().zip(b) {
+                *sum += factor * b;
             }
         }
     }
-    for r in 0..TILE.0 {
+    for (r, sums) in sums.iter().enumerate() {
         let row = &mut out[(i + r) * stride + j..][..TILE.1];
-        for c in 0..TILE.1 {
-            row[c] += sign * sums[r][c];
+        for (slot, sum) in row.iter_mut().zip(sums) {
+            *slot += sign * sum;
         }
     }
 }

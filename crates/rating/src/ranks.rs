@@ -204,8 +204,8 @@ mod tests {
 
     #[test]
     fn groups_start_at_the_best_that_is_left() {
-        let strengths = [0.0, 3.0, 2.0, -1.0];
-        let certain = |i: usize, j: usize| (strengths[i] - strengths[j] as f64).abs() > 1.5;
+        let strengths: [f64; 4] = [0.0, 3.0, 2.0, -1.0];
+        let certain = |i: usize, j: usize| (strengths[i] - strengths[j]).abs() > 1.5;
         assert_eq!(groups(&strengths, certain), [2, 1, 1, 2]);
         assert_eq!(groups(&strengths, |_, _| false), [1; 4]);
         assert_eq!(groups(&[], |_, _| true), Vec::<u32>::new());

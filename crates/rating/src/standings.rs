@@ -154,6 +154,8 @@ pub struct Scale {
     pub resampled: Option<Resampled>,
     /// Terms beside the strengths, where they were asked for.
     pub terms: Option<Result<Vec<Term>, NoFit>>,
+    /// ν or η of the fit with terms.
+    pub adjusted_tie: Option<f64>,
 }
 
 /// One contestant.
@@ -419,6 +421,7 @@ impl Input<'_> {
             checks,
             flip,
             resampled,
+            adjusted_tie: terms.as_ref().and_then(|terms| terms.as_ref().ok()?.tie),
             terms: terms.map(|terms| terms.map(|terms| terms.list)),
         })
     }

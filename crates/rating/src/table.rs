@@ -25,7 +25,7 @@ impl Cell {
 }
 
 /// Up to this many contestants counts are added up in a full square; beyond it votes are sorted.
-const SQUARE: usize = 512;
+const SQUARE: usize = 2048;
 
 /// Counts by seating, sorted by (first, second); seatings without votes are left out.
 pub(crate) fn cells(votes: &Votes) -> Vec<Cell> {

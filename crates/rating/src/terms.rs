@@ -36,6 +36,8 @@ pub struct Adjusted {
 
 pub(crate) struct WithTerms {
     pub(crate) list: Vec<Term>,
+    /// ν or η of this fit.
+    pub(crate) tie: Option<f64>,
     strengths: Vec<f64>,
     plain: Vec<f64>,
     errors: Vec<f64>,
@@ -68,6 +70,7 @@ impl WithTerms {
             .collect();
         WithTerms {
             list,
+            tie: fitted.tie.map(f64::exp),
             errors: (0..n).map(|i| errors.variance(i).sqrt()).collect(),
             strengths: fitted.strengths,
             plain: plain.strengths.clone(),

@@ -12,7 +12,7 @@ use std::f64::consts::{LN_2, LN_10};
 pub fn betting_log10(wins: u64, losses: u64) -> f64 {
     let (a, b) = (wins as f64 + 0.5, losses as f64 + 0.5);
     // P(Beta(a, b) > ½) = P(Beta(b, a) < ½): the small side without cancellation.
-    let upper = beta_reg(b, a, 0.5).max(f64::MIN_POSITIVE);
+    let upper = beta_reg(b, a, 0.5).clamp(f64::MIN_POSITIVE, 1.0);
     let log = (wins + losses + 1) as f64 * LN_2 + ln_beta(a, b) - ln_beta(0.5, 0.5) + upper.ln();
     log / LN_10
 }

@@ -68,7 +68,7 @@ pub(super) fn figure(rows: &[&Rating], caption: &str) -> String {
         if let Some(value) = r.rating {
             let _ = writeln!(
                 svg,
-                "<circle class=\"mark\" cx=\"{:.2}%\" cy=\"{y:.0}\" r=\"4.5\"><title>{}: {}</title></circle>",
+                "<circle class=\"mark\" cx=\"{:.2}%\" cy=\"{y:.0}\" r=\"3.4\"><title>{}: {}</title></circle>",
                 x(value),
                 esc(&r.contestant),
                 points(value).replace('-', "−")

@@ -272,7 +272,7 @@ fn of_fit(ratings: &Ratings, fit: &Fit) -> Vec<(&'static str, String)> {
         ),
         (
             "convergence",
-            format!("{} Newton steps, largest gradient {} votes", fit.steps, signed(&maybe(fit.gradient))),
+            format!("Newton steps: {}; largest gradient: {} votes", fit.steps, signed(&maybe(fit.gradient))),
         ),
         ("units", format!("{} independent units behind the errors", grouped(fit.units))),
         (
@@ -350,7 +350,7 @@ fn sequential(ratings: &Ratings) -> String {
         );
     }
     let text = format!(
-        "<p>{} pairs are decided. That any of these decisions is ever wrong has probability at most {}, however often one looks and \
+        "<p>Pairs decided: {}. That any of these decisions is ever wrong has probability at most {}, however often one looks and \
          whenever one stops; {} ordered pairs share it.</p>\n",
         grouped(sequential.decisions.len() as u64),
         percent(sequential.alpha).replace(' ', "\u{a0}"),

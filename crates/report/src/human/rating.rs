@@ -152,7 +152,7 @@ fn facts(ratings: &Ratings, component: &RatingComponent, fit: &Fit, pen: &Pen) -
         _ => String::new(),
     };
     let text = format!(
-        "log-likelihood {:.1} with {} parameters{tie}; {} Newton steps; {} independent units behind the errors",
+        "log-likelihood {:.1}, parameters {}{tie}; Newton steps {}; independent units behind the errors {}",
         fit.log_likelihood.unwrap_or(f64::NAN),
         fit.parameters,
         fit.steps,
@@ -226,7 +226,7 @@ fn terms(ratings: &Ratings, pen: &Pen) -> Vec<String> {
 fn sequential(ratings: &Ratings, pen: &Pen) -> Vec<String> {
     let Some(sequential) = &ratings.sequential else { return Vec::new() };
     let text = format!(
-        "{} pairs are decided by their direct votes, at any time of looking (e-values, {} ordered pairs, {} in all)",
+        "pairs decided by their direct votes, at any time of looking: {} (e-values, {} ordered pairs, {} in all)",
         grouped(sequential.decisions.len() as u64),
         grouped(sequential.tests),
         percent(sequential.alpha),

@@ -183,6 +183,8 @@ pub struct Fit {
     pub parameters: u32,
     /// ν of Davidson, η of Rao and Kupper.
     pub tie: Option<f64>,
+    /// The same with the terms in the fit.
+    pub adjusted_tie: Option<f64>,
     /// Newton steps.
     pub steps: u32,
     /// Largest element of the gradient at the end, votes.
@@ -409,6 +411,7 @@ fn fit(scale: &audit::Scale) -> Fit {
         log_likelihood: finite(scale.log_likelihood),
         parameters: scale.parameters,
         tie: scale.tie.and_then(finite),
+        adjusted_tie: scale.adjusted_tie.and_then(finite),
         steps: scale.steps,
         gradient: finite(scale.gradient),
         units: scale.units,
