@@ -4,7 +4,7 @@ set -eu
 cd "$(dirname "$0")"
 golden=../crates/formats/tests/golden
 attacks=../attacks
-for target in torch_zip pickle gguf safetensors shard_map config tokenizer decode packed sketch; do
+for target in torch_zip pickle gguf safetensors shard_map config tokenizer decode packed sketch votes; do
     mkdir -p "corpus/$target"
 done
 cp "$golden"/*.safetensors corpus/safetensors/
@@ -32,6 +32,10 @@ printf '{"a":{"b":[1,"x",null,true]},"auto_map":{"AutoModel":"m.M"}}' > corpus/c
 printf -- '---\nbase_model:\n- a/b\nlicense: mit\n---\n' > corpus/config/card
 printf '{"model":{"type":"BPE","vocab":{"a":0}},"added_tokens":[{"id":1,"content":"b"}]}' > corpus/tokenizer/bpe
 printf '{"model":{"type":"Unigram","vocab":[["a",0.5]]}}' > corpus/tokenizer/unigram
+printf '\001model_a,model_b,winner,count,user\n"a ""x""",b,tie (bothbad),3,u\nb,"a ""x""",model_a,1,v\n' > corpus/votes/arena
+printf '\000left\tright\twinner\na\tb\tleft\nb\ta\ttie\n' > corpus/votes/sides
+printf '\006{"model_a":"x","model_b":"y","winner":"model_b","meta":{"a":{"h1":2}},"b":1}\n' > corpus/votes/json
+printf '\010model_a_name,model_b_name,chosen_model_name,both_equal\na,b,,True\na,b,a,False\n' > corpus/votes/comparia
 # One inventory of each packed scheme: its number, then what its extents and contents are drawn from.
 for scheme in 0 1 2 3 4 5 6 7; do
     { printf "\\$(printf %o $((80 + scheme)))"; head -c 400 ../attacks/make.py; } > "corpus/packed/$scheme"

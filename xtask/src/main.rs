@@ -21,6 +21,7 @@ mod lineage;
 mod material;
 #[cfg(feature = "train")]
 mod power;
+mod rating;
 mod tidy;
 #[cfg(feature = "train")]
 mod train;
@@ -33,6 +34,7 @@ commands:
   fixtures        train and write the fixture models          [--out DIR]
   calibrate       compare a calibration zoo's pairs          [--zoo DIR] [--out DIR] [--date TEXT]
   context         statistics that prove nothing among its pairs  [--zoo DIR] [--out FILE]
+  rating          coverage of ratings' intervals on drawn votes  [--sets N] [--out FILE] [--date TEXT]
   calibrate-zoo   train independent models for calibration    [--out DIR] [--models N] [--only NAMES] [--shared-init K]
   calibrate-lines train bases, their children and models of the same start  [--out DIR] [--models N] [--gpt2 N]
   power           disguise and change bases, and count what is found  [--out DIR] [--models DIR] [--bases N] [--only WORDS] [--date TEXT]
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         "tidy" => no_more(options).and_then(|()| Ok(tidy::run()?)),
         "calibrate" => calibration::run(options),
         "context" => context::run(options),
+        "rating" => rating::run(options),
         "fixtures" => fixtures(options),
         "calibrate-zoo" => calibrate_zoo(options),
         "calibrate-lines" => calibrate_lines(options),

@@ -39,6 +39,29 @@ pub enum AuditError {
         /// The verb.
         verb: &'static str,
     },
+    /// Votes cannot be read.
+    #[error("cannot read `{path}`: {source}")]
+    Votes {
+        /// Printable.
+        path: String,
+        /// Why.
+        source: stemmata_rating::votes::VoteError,
+    },
+    /// What was asked for does not fit the votes.
+    #[error(transparent)]
+    Rate(stemmata_rating::RateError),
+    /// The scale cannot be fixed at a contestant without a rating.
+    #[error("the votes allow no rating for the anchor `{name}`")]
+    AnchorWithoutRating {
+        /// Printable.
+        name: String,
+    },
+    /// The result would replace the votes that it was made from.
+    #[error("refusing to write `{path}`: it holds the votes")]
+    OutputIsVotes {
+        /// As written, printable.
+        path: String,
+    },
     /// The result would replace what it was made from.
     #[error("refusing to write `{path}`: it is a file of the model `{reference}`")]
     OutputIsInput {
@@ -62,7 +85,19 @@ impl AuditError {
             AuditError::NotComparable { .. } => {
                 Some("make both sketches with the same version and options".to_owned())
             }
-            AuditError::OutputIsInput { .. } => Some("name another file after `-o`".to_owned()),
+            AuditError::Votes { source, .. } => source.hint().map(str::to_owned),
+            AuditError::Rate(stemmata_rating::RateError::NoAnchor { .. }) => Some(
+                "names are compared letter by letter; `--format tsv` without an anchor lists them".to_owned(),
+            ),
+            AuditError::Rate(stemmata_rating::RateError::Bootstrap { .. }) => {
+                Some("name a column of clusters with `--cluster`, or rely on the sandwich".to_owned())
+            }
+            AuditError::AnchorWithoutRating { .. } => {
+                Some("choose a contestant that was beaten and has beaten, or leave the anchor out".to_owned())
+            }
+            AuditError::OutputIsInput { .. } | AuditError::OutputIsVotes { .. } => {
+                Some("name another file after `-o`".to_owned())
+            }
             _ => None,
         }
     }

@@ -90,6 +90,34 @@ const EXPLANATIONS: &[(&str, &str)] = &[
         "card-unreadable",
         "The card could not be read, or only in part. What the model claims of its origin and licence may be missing from this result.",
     ),
+    (
+        "no-common-scale",
+        "A finite rating exists within a set of contestants of which each has beaten or tied every other one, directly or through others (Ford 1957). Between such sets the votes say at most who is above, not by how much, so there is no number to compare.",
+    ),
+    (
+        "undefeated",
+        "The likelihood rises without end as this contestant's strength grows. Any number for it would be that of a prior or of a stopped iteration.",
+    ),
+    (
+        "winless",
+        "The likelihood rises without end as this contestant's strength falls. Any number for it would be invented.",
+    ),
+    (
+        "unlinked",
+        "There are no votes that compare this contestant with the others both ways, directly or through others.",
+    ),
+    (
+        "no-finite-fit",
+        "The parameters run away along a direction in which the likelihood never falls. With Davidson's and Rao and Kupper's models there must be ties and decided votes.",
+    ),
+    (
+        "few-clusters",
+        "Sandwich errors rest on the number of clusters, not of votes. With few of them they are too small on average; Student's t with one degree less than clusters repairs a part of that.",
+    ),
+    (
+        "bootstrap-incomplete",
+        "In these samples some contestant was undefeated, winless or cut off. Intervals from the others alone are too short on that side.",
+    ),
     ("nothing-changed-but-names", "All values are equal while tensor names or configuration keys differ."),
     (
         "sign-test-negative",

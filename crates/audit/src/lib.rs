@@ -1,6 +1,6 @@
 //! Use cases.
 //!
-//! Answers: *what does a user get who asks to inspect, compare, blame, diff or sketch?* Orchestrates the rooms below it and returns
+//! Answers: *what does a user get who asks to inspect, compare, blame, diff, sketch or rate?* Orchestrates the rooms below it and returns
 //! plain values; how they look is for `report` to say.
 #![forbid(unsafe_code)]
 
@@ -16,6 +16,7 @@ mod inspect;
 mod measuring;
 mod merging;
 mod moving;
+mod rating;
 mod searching;
 mod sketching;
 mod structure;
@@ -32,6 +33,7 @@ pub use input::{InputFacts, Subject};
 pub use inspect::{ComponentFacts, Inspection, TensorRow, inspect};
 pub use merging::Merging;
 pub use moving::{ResidualOrigin, UnitOrigin};
+pub use rating::{RateSettings, Rated, VoteFile, VoteInput, rate};
 pub use searching::SearchMode;
 pub use sketching::{Sketched, sketch};
 
@@ -50,6 +52,12 @@ pub use stemmata_evidence::{
 };
 pub use stemmata_fingerprint::SketchParams;
 pub use stemmata_model::{Level, ModelRef, ReferenceError, printable};
+pub use stemmata_rating::votes::{Outcome, Style as VoteStyle, Tally, VoteError, Wanted};
+pub use stemmata_rating::{
+    Adjusted, Checks, Component as RatingComponent, Decision, Flip, Limits as RatingLimits,
+    Model as VoteModel, NoFit, Options as RatingOptions, POINTS, RateError, Rating, Resampled, Scale,
+    Sequential, Standing, Standings, Term,
+};
 pub use stemmata_source::{Backend, FileDigest, SourceError};
 pub use stemmata_stats::{Interval, PKind, PValue};
 

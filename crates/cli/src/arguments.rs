@@ -165,6 +165,9 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "N", default_value_t = 0)]
         seed: u64,
     },
+    /// Rate contestants by blind pairwise votes: who leads, by how much, how sure is that?
+    #[command(after_long_help = crate::rate::EXAMPLES)]
+    Rate(crate::rate::RateArguments),
     /// Explain the code of a finding.
     Explain {
         /// Kebab-case, for instance `undeclared-base`.
@@ -232,7 +235,7 @@ mod tests {
 
     #[test]
     fn every_verb_on_models_ends_its_help_with_examples() {
-        for verb in ["compare", "blame", "inspect", "diff", "sketch"] {
+        for verb in ["compare", "blame", "inspect", "diff", "sketch", "rate"] {
             let mut command = Arguments::command();
             let help = command.find_subcommand_mut(verb).unwrap().render_long_help().to_string();
             assert_eq!(help.lines().filter(|l| l.trim_start().starts_with("stemmata ")).count(), 3, "{verb}");

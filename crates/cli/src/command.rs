@@ -38,6 +38,11 @@ pub(crate) fn line(arguments: &Arguments) -> String {
             option(*seed != 0, format!("--seed={seed}"));
             ("sketch", vec![model.clone()])
         }
+        Verb::Rate(rate) => {
+            let (given, votes) = crate::rate::words(rate);
+            given.into_iter().for_each(|text| option(true, text));
+            ("rate", votes)
+        }
         Verb::Explain { code } => ("explain", vec![code.clone()]),
         Verb::Completions { shell } => ("completions", vec![shell.to_string()]),
         Verb::Man => ("man", Vec::new()),
@@ -112,6 +117,8 @@ mod tests {
             "diff --offline --stat -- -a b",
             "sketch --seed 18446744073709551615 a",
             "blame a --among b c --alpha 0.01",
+            "rate v.csv --anchor a=b=7 --cluster u --cluster p --style s=x,y --style t=z --position --seed 3",
+            "rate v w --model davidson --both-bad leave-out --level 0.9 --top 3 --bootstrap 5 --sequential",
         ] {
             assert_eq!(of(of(words).strip_prefix("stemmata ").unwrap()), of(words));
         }

@@ -8,6 +8,7 @@ mod command;
 mod file;
 mod output;
 mod progress;
+mod rate;
 mod run;
 
 use clap::Parser;

@@ -136,6 +136,11 @@ fn carry_out(
             }
             Ok(write(common, &result.bytes, DONE))
         }
+        Verb::Rate(rate) => {
+            let (result, code) = crate::rate::rate(rate, settings.output)?;
+            let show = |format| stemmata_report::rating(&result, format, &style, &context());
+            put(common, &settings, show, code)
+        }
         Verb::Explain { code } => Ok(match stemmata_audit::explanation(code) {
             Some(text) => write(common, format!("{code}: {text}\n").as_bytes(), DONE),
             None => {

@@ -144,3 +144,14 @@ pub fn difference(
         }
     }
 }
+
+/// Renders ratings from votes. TSV has one row per contestant.
+pub fn rating(r: &audit::Rated, format: Format, style: &Style, context: &Context) -> String {
+    let ratings = wire::Ratings::new(r, context);
+    match format {
+        Format::Human => human::rating(&ratings, style),
+        Format::Tsv => tsv::rating(&ratings),
+        Format::Json => json::pretty(&ratings),
+        Format::Html => html::rating(&ratings),
+    }
+}

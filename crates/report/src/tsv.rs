@@ -1,7 +1,7 @@
 //! TSV: a header and rows. Columns are only ever appended.
 
 use crate::text::tsv_cell;
-use crate::wire::{Blame, ControlRun, Difference, Inspection, Report};
+use crate::wire::{Blame, ControlRun, Difference, Inspection, Ratings, Report};
 
 /// One row for the pair; with controls one for each of them, too, and two more columns that tell the rows apart.
 pub(crate) fn comparison(report: &Report) -> String {
@@ -135,6 +135,61 @@ pub(crate) fn difference(difference: &Difference) -> String {
             number(r.changed),
             number(r.relative),
             number(r.cosine),
+        ]
+    });
+    lines(&header, rows)
+}
+
+/// One row per contestant; empty cells where the votes allow no number.
+pub(crate) fn rating(ratings: &Ratings) -> String {
+    let header = [
+        "contestant",
+        "component",
+        "rating",
+        "lower",
+        "upper",
+        "simultaneous_lower",
+        "simultaneous_upper",
+        "rank_low",
+        "rank_high",
+        "top",
+        "group",
+        "votes",
+        "wins",
+        "losses",
+        "ties",
+        "both_bad",
+        "adjusted",
+        "adjusted_lower",
+        "adjusted_upper",
+        "bootstrap_lower",
+        "bootstrap_upper",
+    ];
+    let whole = |x: Option<u32>| x.map_or_else(String::new, |x| x.to_string());
+    let rows = ratings.ratings.iter().map(|r| {
+        let adjusted = r.adjusted.as_ref();
+        vec![
+            tsv_cell(&r.contestant),
+            r.component.to_string(),
+            number(r.rating),
+            number(r.lower),
+            number(r.upper),
+            number(r.simultaneous_lower),
+            number(r.simultaneous_upper),
+            whole(r.rank_low),
+            whole(r.rank_high),
+            number(r.top),
+            whole(r.group),
+            r.votes.to_string(),
+            r.wins.to_string(),
+            r.losses.to_string(),
+            r.ties.to_string(),
+            r.both_bad.to_string(),
+            number(adjusted.and_then(|a| a.rating)),
+            number(adjusted.and_then(|a| a.lower)),
+            number(adjusted.and_then(|a| a.upper)),
+            number(r.bootstrap_lower),
+            number(r.bootstrap_upper),
         ]
     });
     lines(&header, rows)

@@ -2,13 +2,16 @@
 
 mod common;
 
-use common::{acquitted, blamed, context, controlled, derived, differing, inspected, shortened, summed};
+use common::{
+    acquitted, blamed, context, controlled, derived, differing, inspected, rated, shortened, summed, unrated,
+};
 use serde_json::Value;
-use stemmata_report::{Format, Style, Timing, blame, comparison, difference, inspection};
+use stemmata_report::{Format, Style, Timing, blame, comparison, difference, inspection, rating};
 
 const REPORT: &str = include_str!("../../../schemas/report-1.0.0.json");
 const BLAME: &str = include_str!("../../../schemas/blame-1.0.0.json");
 const INSPECTION: &str = include_str!("../../../schemas/inspection-1.0.0.json");
+const RATING: &str = include_str!("../../../schemas/rating-1.0.0.json");
 const DIFFERENCE: &str = include_str!("../../../schemas/difference-1.0.0.json");
 
 #[test]
@@ -31,6 +34,21 @@ fn inspections_diffs_and_blames_follow_their_schemas() {
     check(BLAME, &blame(&blamed(), Format::Json, &Style::default(), &context()));
     check(INSPECTION, &inspection(&inspected(), Format::Json, &Style::default(), &context()));
     check(DIFFERENCE, &difference(&differing(), false, Format::Json, &Style::default(), &context()));
+}
+
+#[test]
+fn ratings_follow_their_schema() {
+    let mut timed = context();
+    timed.timing = Some(Timing { seconds_wall: 1.5, peak_memory_bytes: 7 });
+    let mut broken = rated();
+    let number = broken.standings.contestants.iter_mut().find_map(|c| c.rating.as_mut()).unwrap();
+    number.value = f64::NAN;
+    number.simultaneous.1 = f64::INFINITY;
+    for value in [rated(), unrated(), broken] {
+        for context in [context(), timed.clone()] {
+            check(RATING, &rating(&value, Format::Json, &Style::default(), &context));
+        }
+    }
 }
 
 #[test]

@@ -2,8 +2,12 @@
 
 mod common;
 
-use common::{acquitted, blamed, context, controlled, derived, differing, inspected, shortened, summed};
-use stemmata_report::{Context, Format, Style, Timing, blame, comparison, difference, inspection, mergekit};
+use common::{
+    acquitted, blamed, context, controlled, derived, differing, inspected, rated, shortened, summed, unrated,
+};
+use stemmata_report::{
+    Context, Format, Style, Timing, blame, comparison, difference, inspection, mergekit, rating,
+};
 
 const WIDE: Style = Style { color: false, unicode: true, width: 110 };
 const NARROW_ASCII: Style = Style { color: false, unicode: false, width: 72 };
@@ -95,4 +99,46 @@ fn difference_in_all_formats() {
     }
     let totals = difference(&differing(), true, Format::Human, &WIDE, &context());
     insta::assert_snapshot!("difference-stat", totals);
+}
+
+#[test]
+fn ratings_in_all_formats() {
+    let command = "stemmata rate --anchor=south=1100.0 --cluster=user --position votes.csv".to_owned();
+    let context = Context { command, ..context() };
+    insta::assert_snapshot!("rating-human", rating(&rated(), Format::Human, &WIDE, &context));
+    // The last digits of logarithms are those of the system's library.
+    let mut json = serde_json::from_str(&rating(&rated(), Format::Json, &WIDE, &context)).unwrap();
+    rounded(&mut json);
+    insta::assert_snapshot!("rating-json", serde_json::to_string_pretty(&json).unwrap());
+    let tsv = rating(&rated(), Format::Tsv, &WIDE, &context);
+    let lines: Vec<Vec<&str>> = tsv.lines().map(|line| line.split('\t').collect()).collect();
+    insta::assert_snapshot!("rating-tsv-columns", lines[0].join("\n"));
+    assert_eq!((lines.len(), lines[7][0], lines[7][2]), (8, "top", ""));
+    assert!(lines.iter().all(|cells| cells.len() == lines[0].len()), "{tsv}");
+    insta::assert_snapshot!("rating-human-narrow", rating(&rated(), Format::Human, &NARROW_ASCII, &context));
+    insta::assert_snapshot!("unrated-human", rating(&unrated(), Format::Human, &WIDE, &context));
+    let page = rating(&rated(), Format::Html, &WIDE, &context);
+    assert!(page.contains("&lt;b&gt;east&lt;/b&gt;") && !page.contains("<b>east"), "{page}");
+    for heading in ["Ratings", "Ranks", "Terms", "Fit", "Any time", "Findings", "Methods"] {
+        assert!(page.contains(&format!(">{heading}</h2>")), "{heading}");
+    }
+    // One dot and two lines for each of six contestants with a number.
+    assert_eq!(page.matches("<circle class=\"mark\"").count(), 6);
+    let empty = rating(&unrated(), Format::Html, &WIDE, &context);
+    assert!(empty.contains("<h1>NO RATING</h1>") && !empty.contains("<circle"), "{empty}");
+}
+
+/// Six significant digits; what is only rounding becomes 0.
+fn rounded(value: &mut serde_json::Value) {
+    use serde_json::Value;
+    match value {
+        Value::Number(n) if n.is_f64() => {
+            let x = n.as_f64().unwrap();
+            let short: f64 = if x.abs() < 1e-9 { 0.0 } else { format!("{x:.5e}").parse().unwrap() };
+            *value = Value::from(short);
+        }
+        Value::Array(items) => items.iter_mut().for_each(rounded),
+        Value::Object(fields) => fields.values_mut().for_each(rounded),
+        _ => {}
+    }
 }

@@ -4,6 +4,7 @@
 //! Must not know: models, tensors, files. Does no I/O, reads no clock; randomness only from a passed seed.
 #![forbid(unsafe_code)]
 
+mod betting;
 mod binomial;
 mod correction;
 mod fixed_points;
@@ -14,8 +15,10 @@ mod kolmogorov;
 mod pvalue;
 mod random;
 mod sign_flip;
+mod student;
 mod sum;
 
+pub use betting::betting_log10;
 pub use binomial::binomial_tail;
 pub use correction::{bonferroni, holm};
 pub use fixed_points::{fixed_points, fixed_points_pooled};
@@ -26,4 +29,5 @@ pub use kolmogorov::{KolmogorovSmirnov, kolmogorov_smirnov_normal};
 pub use pvalue::{PKind, PValue};
 pub use random::SplitMix64;
 pub use sign_flip::{SignFlip, detectable_share, sign_flip};
+pub use student::student_quantile;
 pub use sum::Sum;

@@ -3,14 +3,16 @@
 mod bell;
 mod controls;
 mod curve;
+mod forest;
 mod layer_map;
 mod markup;
 mod notes;
+mod rating;
 mod tables;
 mod top;
 
 use crate::json;
-use crate::wire::Report;
+use crate::wire::{Ratings, Report};
 use crate::words;
 use markup::esc;
 use serde::Serialize;
@@ -33,11 +35,16 @@ pub(crate) fn comparison(report: &Report) -> String {
         tables::change(report),
         controls::context(report),
         notes::not_tested(report),
-        notes::findings(report),
+        notes::findings(&report.findings),
         notes::methods(report),
         notes::again(report),
     ];
     page(&title, "comparison of two models by their weights", &body.concat(), report)
+}
+
+/// Ratings.
+pub(crate) fn rating(ratings: &Ratings) -> String {
+    page("Ratings", "ratings of contestants by blind votes", &rating::body(ratings), ratings)
 }
 
 /// A page that shows what a terminal would, with the JSON.

@@ -2,7 +2,7 @@
 
 use super::markup::{esc, facts, section};
 use crate::number::{bytes, short};
-use crate::wire::Report;
+use crate::wire::{Remark, Report};
 
 /// Absence is a row.
 pub(super) fn not_tested(report: &Report) -> String {
@@ -18,9 +18,9 @@ pub(super) fn not_tested(report: &Report) -> String {
 }
 
 /// All findings, the most serious first, with what their codes mean.
-pub(super) fn findings(report: &Report) -> String {
+pub(super) fn findings(findings: &[Remark]) -> String {
     let rank = |level: &str| ["danger", "warning", "note"].iter().position(|l| *l == level);
-    let mut sorted: Vec<_> = report.findings.iter().collect();
+    let mut sorted: Vec<_> = findings.iter().collect();
     sorted.sort_by_key(|f| rank(f.level));
     let items: String = sorted
         .iter()

@@ -7,8 +7,11 @@ mod difference;
 mod inspection;
 mod merge;
 mod pen;
+mod rating;
 mod shared;
 mod table;
+
+pub(crate) use rating::{errors, model, points};
 
 use crate::Style;
 use crate::wire;
@@ -32,6 +35,11 @@ pub(crate) fn difference(difference: &wire::Difference, stat_only: bool, style: 
 /// A blame.
 pub(crate) fn blame(blame: &wire::Blame, style: &Style) -> String {
     finish(blame::lines(blame, &Pen::new(*style)))
+}
+
+/// Ratings.
+pub(crate) fn rating(ratings: &wire::Ratings, style: &Style) -> String {
+    finish(rating::lines(ratings, &Pen::new(*style)))
 }
 
 fn finish(lines: Vec<String>) -> String {

@@ -11,6 +11,7 @@ mod difference;
 mod inspection;
 mod layer_map;
 mod merge;
+mod rating;
 
 pub use blame::{Blame, Expert, Origin, Residual, Rows, Run, Units};
 pub use comparison::{
@@ -22,6 +23,10 @@ pub use difference::{Difference, Row, Totals};
 pub use inspection::{Inspection, Part, StoredFile, Tensor, Tokenizer};
 pub use layer_map::{LayerMap, LayerRun};
 pub use merge::{Best, Equal, Group, Homogeneity, Merge, Merging, Parent, Single};
+pub use rating::{
+    Adjusted, Anchor, Cluster, Component as RatingComponent, Cost, Decision, Fit, Flip, Group as RatingGroup,
+    Rating, Ratings, Sequential, Term, Votes,
+};
 
 /// Version of the wire format of all results.
 pub const SCHEMA_VERSION: &str = "1.0.0";

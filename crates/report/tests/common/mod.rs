@@ -4,10 +4,12 @@
 mod beside;
 mod blamed;
 mod others;
+mod rated;
 
 pub use beside::{context_statistics, controlled};
 pub use blamed::{blamed, shortened, summed};
 pub use others::{differing, inspected};
+pub use rated::{rated, unrated};
 
 use stemmata_architecture::{ChannelAxis, Component};
 use stemmata_audit::*;

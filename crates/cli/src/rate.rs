@@ -1,0 +1,191 @@
+//! `rate`: what can be asked, the files of votes, the exit code.
+
+use crate::run::{DONE, INCONCLUSIVE};
+use clap::{Args, ValueEnum};
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use stemmata_audit::{
+    AuditError, RateSettings, Rated, RatingOptions, VoteError, VoteInput, VoteModel, VoteStyle, Wanted,
+};
+
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  stemmata rate votes.csv --anchor mixtral-8x7b-instruct-v0.1=1114
+  stemmata rate votes.jsonl --cluster evaluation_session_id --bootstrap 100 -o ratings.html
+  stemmata rate votes.csv --model rao-kupper --json | jq .ratings
+
+A column of votes is named as Chatbot Arena, evalica or compar:IA name it: `model_a, model_b, winner` (model_a, model_b, tie,
+tie (bothbad), both_bad), `left, right, winner` (left, right, tie), or `model_a_name, model_b_name, chosen_model_name, both_equal`.
+A column `count` says how many votes a row stands for.";
+
+/// What can be asked of votes.
+#[derive(Debug, Args)]
+pub(crate) struct RateArguments {
+    /// Files of votes, CSV or JSON Lines; `-` is standard input. Several are read as one.
+    #[arg(required = true)]
+    votes: Vec<String>,
+    /// How a vote comes about. With bradley-terry a tie is half a win for each; the others fit how often ties are.
+    #[arg(long, value_enum, value_name = "MODEL", default_value_t = ModelName::BradleyTerry)]
+    model: ModelName,
+    /// Fix the rating of one contestant; without it the mean is 1000.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = anchor)]
+    anchor: Option<(String, f64)>,
+    /// Votes with the same value in this column depend on each other (session, user, prompt, item). May be given twice.
+    #[arg(long, value_name = "COLUMN")]
+    cluster: Vec<String>,
+    /// What a vote that both are bad says of strength.
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t = BothBad::Tie)]
+    both_bad: BothBad,
+    /// Fit the advantage of the first seat, and show ratings with and without it.
+    #[arg(long)]
+    position: bool,
+    /// Fit a term of style: COLUMN holds the difference first minus second, or A,B the amounts a and b, used as (a-b)/(a+b). No
+    /// penalty. In JSON a dot leads into an object. May be repeated.
+    #[arg(long, value_name = "NAME=COLUMN|A,B", value_parser = style)]
+    style: Vec<(String, VoteStyle)>,
+    /// Confidence level of intervals and ranks.
+    #[arg(long, value_name = "LEVEL", default_value_t = 0.95, value_parser = level)]
+    level: f64,
+    /// Also show how often a contestant is among the first N in draws from the distribution of the errors.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    top: u32,
+    /// Also draw the clusters (or votes) anew N times and fit again.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    bootstrap: u32,
+    /// Also decide pairs by their direct votes alone, in a way that holds however often one looks.
+    #[arg(long)]
+    sequential: bool,
+    /// Seed of draws and samples.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ModelName {
+    BradleyTerry,
+    Davidson,
+    RaoKupper,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum BothBad {
+    /// As a tie.
+    Tie,
+    /// Nothing; it is counted beside the rating only.
+    LeaveOut,
+}
+
+/// Opens the votes and rates.
+pub(crate) fn rate(arguments: &RateArguments, output: Option<&Path>) -> Result<(Rated, u8), AuditError> {
+    let mut inputs = Vec::with_capacity(arguments.votes.len());
+    for name in &arguments.votes {
+        let bytes: Box<dyn Read> = if name == "-" {
+            Box::new(std::io::stdin().lock())
+        } else {
+            let path = stemmata_audit::printable(name);
+            let unread =
+                |source| AuditError::Votes { path: path.clone(), source: VoteError::Io { line: 1, source } };
+            let file = File::open(name).map_err(unread)?;
+            if let (Some(output), Ok(input)) = (output, file.metadata())
+                && output.metadata().is_ok_and(|o| (o.dev(), o.ino()) == (input.dev(), input.ino()))
+            {
+                let path = stemmata_audit::printable(&output.display().to_string());
+                return Err(AuditError::OutputIsVotes { path });
+            }
+            Box::new(file)
+        };
+        inputs.push(VoteInput { name: name.clone(), bytes });
+    }
+    let settings = RateSettings {
+        wanted: Wanted {
+            clusters: arguments.cluster.clone(),
+            styles: arguments.style.iter().map(|(_, style)| style.clone()).collect(),
+        },
+        options: RatingOptions {
+            model: match arguments.model {
+                ModelName::BradleyTerry => VoteModel::BradleyTerry,
+                ModelName::Davidson => VoteModel::Davidson,
+                ModelName::RaoKupper => VoteModel::RaoKupper,
+            },
+            drop_both_bad: arguments.both_bad == BothBad::LeaveOut,
+            position: arguments.position,
+            styles: arguments.style.iter().map(|(name, _)| name.clone()).collect(),
+            anchor: arguments.anchor.clone(),
+            level: arguments.level,
+            bootstrap: arguments.bootstrap,
+            top: arguments.top,
+            sequential: arguments.sequential,
+            seed: arguments.seed,
+        },
+    };
+    let rated = stemmata_audit::rate(inputs, &settings)?;
+    let some = rated.standings.contestants.iter().any(|c| c.rating.is_some());
+    Ok((rated, if some { DONE } else { INCONCLUSIVE }))
+}
+
+/// The options that differ from their defaults, and the files.
+pub(crate) fn words(arguments: &RateArguments) -> (Vec<String>, Vec<String>) {
+    let mut options = Vec::new();
+    let mut option = |given: bool, text: String| {
+        if given {
+            options.push(text);
+        }
+    };
+    let RateArguments { votes, model, anchor, cluster, both_bad, position, style, .. } = arguments;
+    option(*model == ModelName::Davidson, "--model=davidson".to_owned());
+    option(*model == ModelName::RaoKupper, "--model=rao-kupper".to_owned());
+    if let Some((name, value)) = anchor {
+        option(true, format!("--anchor={name}={value:?}"));
+    }
+    cluster.iter().for_each(|column| option(true, format!("--cluster={column}")));
+    option(*both_bad == BothBad::LeaveOut, "--both-bad=leave-out".to_owned());
+    option(*position, "--position".to_owned());
+    for (name, style) in style {
+        option(
+            true,
+            match style {
+                VoteStyle::Difference { column } => format!("--style={name}={column}"),
+                VoteStyle::Contrast { first, second } => format!("--style={name}={first},{second}"),
+            },
+        );
+    }
+    option(arguments.level != 0.95, format!("--level={:?}", arguments.level));
+    option(arguments.top != 1, format!("--top={}", arguments.top));
+    option(arguments.bootstrap != 0, format!("--bootstrap={}", arguments.bootstrap));
+    option(arguments.sequential, "--sequential".to_owned());
+    option(arguments.seed != 0, format!("--seed={}", arguments.seed));
+    (options, votes.clone())
+}
+
+fn anchor(text: &str) -> Result<(String, f64), String> {
+    // Names may contain an equals sign, values cannot.
+    let (name, value) = text.rsplit_once('=').ok_or("an anchor is a name and a value: NAME=1000")?;
+    match value.parse::<f64>() {
+        Ok(value) if value.is_finite() && !name.is_empty() => Ok((name.to_owned(), value)),
+        _ => Err("an anchor is a name and a value: NAME=1000".to_owned()),
+    }
+}
+
+fn style(text: &str) -> Result<(String, VoteStyle), String> {
+    let wrong = "a style is a name and one column or two: NAME=COLUMN or NAME=A,B";
+    let (name, columns) = text.split_once('=').ok_or(wrong)?;
+    if name.is_empty() || columns.split(',').any(str::is_empty) {
+        return Err(wrong.to_owned());
+    }
+    let columns: Vec<&str> = columns.split(',').collect();
+    let style = match columns.as_slice() {
+        [column] => VoteStyle::Difference { column: (*column).to_owned() },
+        [first, second] => VoteStyle::Contrast { first: (*first).to_owned(), second: (*second).to_owned() },
+        _ => return Err(wrong.to_owned()),
+    };
+    Ok((name.to_owned(), style))
+}
+
+fn level(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(level) if (0.5..1.0).contains(&level) => Ok(level),
+        _ => Err("a confidence level lies between 0.5 and 1, for instance 0.95".to_owned()),
+    }
+}

@@ -1,0 +1,31 @@
+//! Blind pairwise votes to ratings with intervals.
+//!
+//! Answers: *who leads, by how much, and how sure is that?* Knows only opaque contestants. Must not know: models, files, the
+//! network. Does no I/O, reads no clock and no environment; randomness only from a passed seed.
+#![forbid(unsafe_code)]
+
+mod bootstrap;
+mod checks;
+mod components;
+mod dense;
+mod fit;
+mod flip;
+mod model;
+mod ranks;
+mod sandwich;
+mod sequential;
+mod sparse;
+mod standings;
+mod table;
+mod terms;
+pub mod votes;
+
+pub use bootstrap::Resampled;
+pub use checks::Checks;
+pub use fit::NoFit;
+pub use flip::Flip;
+pub use model::Model;
+pub use ranks::Limits;
+pub use sequential::{Decision, Sequential};
+pub use standings::{Component, MEAN, Options, POINTS, RateError, Rating, Scale, Standing, Standings, rate};
+pub use terms::{Adjusted, Term};
