@@ -1,7 +1,7 @@
 """Families whose code lies with their weights, and the names that trainers' own releases use.
 
-Names and extents are those of the published index of tensors (`*.index.json` or the header) of the repository that is named with
-each; nothing here comes from a class. Numbers in braces are ranges.
+Names and extents follow the published code and index of tensors of the repository that is named with each; nothing here comes from a
+class. Where a library has a converter from these names, the test of layouts runs it. Numbers in braces are ranges.
 """
 
 from inventory import listed
