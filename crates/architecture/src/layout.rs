@@ -127,12 +127,10 @@ impl OutputAxis {
         // `element_count` of the whole has succeeded and is not zero, so no product here overflows.
         match (rule.heads, shape) {
             (Heads::Outer, &[heads, outputs, inputs]) => {
-                let inputs = Some(inputs);
-                let output_stride = inputs.unwrap_or(1);
                 return OutputAxis {
                     outputs: heads * outputs,
-                    inputs,
-                    output_stride,
+                    inputs: Some(inputs),
+                    output_stride: inputs,
                     input_stride: 1,
                     heads: None,
                 };

@@ -52,8 +52,9 @@ pub(crate) fn runs(
         Split::PerHead => {
             let (heads, width) = heads(around).ok_or(HEADS)?;
             let (_, keys) = attention_extents(outputs, around).ok_or(HEADS)?;
-            let groups = Some(keys / width).filter(|&groups| groups > 0 && keys % width == 0).ok_or(HEADS)?;
-            let shared = Some(heads / groups).filter(|_| heads % groups == 0).ok_or(HEADS)?;
+            let groups =
+                Some(keys / width).filter(|&groups| groups > 0 && keys.is_multiple_of(width)).ok_or(HEADS)?;
+            let shared = Some(heads / groups).filter(|_| heads.is_multiple_of(groups)).ok_or(HEADS)?;
             Ok(at(&mut in_turn(groups, &[shared * width, width, width]).into_iter()))
         }
         Split::HeadsWhenDouble => {
@@ -65,7 +66,7 @@ pub(crate) fn runs(
         }
         Split::LatentHeads => {
             let (heads, values) = heads(around).ok_or(HEADS)?;
-            let both = Some(outputs / heads).filter(|_| outputs % heads == 0).ok_or(HEADS)?;
+            let both = Some(outputs / heads).filter(|_| outputs.is_multiple_of(heads)).ok_or(HEADS)?;
             let keys = both.checked_sub(values).filter(|&keys| keys > 0).ok_or(HEADS)?;
             Ok(at(&mut in_turn(heads, &[keys, values]).into_iter()))
         }

@@ -168,7 +168,7 @@ pub(super) fn tq1_0(block: &[u8; 54], out: &mut [f32; 256]) {
     const POWERS: [u8; 5] = [1, 3, 9, 27, 81];
     let d = half_at(block, 52);
     let digit = |byte: u8, n: usize| {
-        let top = u16::from(byte.wrapping_mul(POWERS[n])) * 3 >> 8;
+        let top = (u16::from(byte.wrapping_mul(POWERS[n])) * 3) >> 8;
         d * (f32::from(top) - 1.0)
     };
     // (first byte, bytes, digits of each): digits are planes over their bytes.
