@@ -156,7 +156,8 @@ impl Piece {
     /// The side with the wide stride and that with the narrow one, whose elements make a run.
     fn sides(&self) -> (Along, Along) {
         let View { rows, cols, row_stride, col_stride, .. } = self.view;
-        let row = Along { side: 0, stride: row_stride.max(1), extent: rows };
+        // Rows of other matrices may lie between these; they are left alone.
+        let row = Along { side: 0, stride: row_stride.max(1), extent: self.view.row_span() };
         let col = Along { side: 1, stride: col_stride.max(1), extent: cols };
         let runs_are_rows = rows == 1 || (cols > 1 && col_stride <= row_stride);
         let (major, minor) = if runs_are_rows { (row, col) } else { (col, row) };
@@ -170,14 +171,11 @@ impl Piece {
         self.labels[self.sides().0.side].is_some()
     }
 
-    /// Logical index of a stored one.
-    fn logical(&self, along: Along, stored: u64) -> u64 {
-        match (along.side, self.view.order) {
-            (0, RowOrder::RotaryInterleaved { head_dim }) => {
-                let (head, within) = (stored / head_dim, stored % head_dim);
-                head * head_dim + (within % 2) * (head_dim / 2) + within / 2
-            }
-            _ => stored,
+    /// Logical index of a stored one; `None` for what is not this matrix's.
+    fn logical(&self, along: Along, stored: u64) -> Option<u64> {
+        match along.side {
+            0 => self.view.order.logical(stored).filter(|row| *row < self.view.rows),
+            _ => Some(stored),
         }
     }
 
@@ -202,13 +200,14 @@ impl Piece {
             if from >= to {
                 continue;
             }
-            let m = self.logical(major, m);
+            let Some(m) = self.logical(major, m) else { continue };
             self.fetch(control.candidate, (major, m), here, [from, to], start, out, run)?;
             let sign = self.signs[major.side].as_ref().map_or(1.0, |signs| signs[m as usize]);
             let signs = self.signs[minor.side].as_deref();
             let place = |n: u64| (here.at(n) - start) as usize;
             for n in from..to {
-                let other = signs.map_or(1.0, |signs| signs[self.logical(minor, n) as usize]);
+                let Some(logical) = self.logical(minor, n) else { continue };
+                let other = signs.map_or(1.0, |signs| signs[logical as usize]);
                 out[place(n)] *= sign * other;
             }
             if let Some(mix) = &self.mix {
@@ -217,7 +216,8 @@ impl Piece {
                 let logical = |n| self.logical(minor, n);
                 mix.read(control.reference, (major.side, m), (from, &logical), run)?;
                 for (n, other) in (from..to).zip(run.iter()) {
-                    let inside = m < mix.corner[major.side] && logical(n) < mix.corner[minor.side];
+                    let here = logical(n).is_some_and(|n| n < mix.corner[minor.side]);
+                    let inside = m < mix.corner[major.side] && here;
                     let x = &mut out[place(n)];
                     *x = if inside { mix.own * *x + mix.other * other } else { *x };
                 }
@@ -268,7 +268,7 @@ impl Mix {
         &self,
         reference: &dyn Weights,
         (side, m): (usize, u64),
-        (first, logical): (u64, &dyn Fn(u64) -> u64),
+        (first, logical): (u64, &dyn Fn(u64) -> Option<u64>),
         out: &mut [f32],
     ) -> Result<(), ReadError> {
         let stride = |side: usize| if side == 0 { self.view.row_stride } else { self.view.col_stride };
@@ -293,8 +293,7 @@ impl Mix {
         }
         // The two models store this matrix differently, which is rare: one by one.
         for (n, x) in (first..).zip(out.iter_mut()) {
-            let n = logical(n);
-            if n < self.corner[other] {
+            if let Some(n) = logical(n).filter(|n| *n < self.corner[other]) {
                 reference.read(self.view.tensor, at(n), std::slice::from_mut(x))?;
             }
         }

@@ -27,7 +27,11 @@ enum Layout {
     Transposed,
     /// Rows of gate and up take turns in one tensor.
     Interleaved,
+    /// Heads hold their keys and values together.
+    PerHead,
 }
+
+const LAYOUTS: [Layout; 4] = [Layout::Plain, Layout::Transposed, Layout::Interleaved, Layout::PerHead];
 
 type Model = (InMemory, Anatomy);
 
@@ -71,6 +75,20 @@ fn build(values: &[Vec<f32>], layout: Layout) -> Model {
                 (view.tensor, view.first) = (fused, cols);
                 for (row, values) in values.chunks(cols as usize).enumerate() {
                     let start = (2 * row + 1) * cols as usize;
+                    memory.values[fused][start..start + values.len()].copy_from_slice(values);
+                }
+            }
+        }
+        if layout == Layout::PerHead && matches!(role, Role::Key | Role::Value) {
+            let head = (WIDTH * cols) as usize;
+            view.order = RowOrder::Blocks { block: WIDTH, step: 2 * WIDTH };
+            if role == Role::Key {
+                fused = view.tensor;
+                flat = values.chunks(head).flat_map(|head| [head, &vec![0.0; head.len()]].concat()).collect();
+            } else {
+                (view.tensor, view.first) = (fused, WIDTH * cols);
+                for (at, values) in values.chunks(head).enumerate() {
+                    let start = (2 * at + 1) * head;
                     memory.values[fused][start..start + values.len()].copy_from_slice(values);
                 }
             }
@@ -202,8 +220,8 @@ fn a_control_does_not_depend_on_how_its_models_are_stored() {
     for share in [0.0, 0.3] {
         let plain = build(&all[0], Layout::Plain);
         let expected = control(&plain, &reference, 5, share);
-        for ours in [Layout::Plain, Layout::Transposed, Layout::Interleaved] {
-            for theirs in [Layout::Plain, Layout::Transposed, Layout::Interleaved] {
+        for ours in LAYOUTS {
+            for theirs in LAYOUTS {
                 let (a, b) = (build(&all[0], ours), build(&all[1], theirs));
                 let drawn = control(&a, &b, 5, share);
                 for (_, role, ..) in SHAPES {
@@ -218,7 +236,7 @@ fn a_control_does_not_depend_on_how_its_models_are_stored() {
 
 #[test]
 fn any_piece_is_what_the_whole_has_there() {
-    for layout in [Layout::Plain, Layout::Transposed, Layout::Interleaved] {
+    for layout in LAYOUTS {
         let (a, b) = (build(&values(1), layout), build(&values(2), Layout::Plain));
         let drawn = control(&a, &b, 9, 0.2);
         for tensor in 0..a.0.tensors.len() {

@@ -13,6 +13,44 @@ pub enum RowOrder {
         /// Head width `d`, even.
         head_dim: u64,
     },
+    /// Rows come in blocks with other rows between them: logical row `r` is stored row `r / block * step + r % block`. Heads
+    /// that hold their queries, keys and values together, and latent attention's pairs of keys and values.
+    Blocks {
+        /// Rows of a block.
+        block: u64,
+        /// Rows from one block's first to the next one's, at least `block` where rows do not overlap.
+        step: u64,
+    },
+}
+
+impl RowOrder {
+    /// Stored row of logical row `row`.
+    pub fn stored(self, row: u64) -> u64 {
+        match self {
+            RowOrder::Stored => row,
+            RowOrder::RotaryInterleaved { head_dim } => {
+                let (head, within) = (row / head_dim, row % head_dim);
+                let half = head_dim / 2;
+                head * head_dim + 2 * (within % half) + within / half
+            }
+            RowOrder::Blocks { block, step } => row / block * step + row % block,
+        }
+    }
+
+    /// Logical row that is stored as `stored`; `None` where another matrix's row lies.
+    pub fn logical(self, stored: u64) -> Option<u64> {
+        match self {
+            RowOrder::Stored => Some(stored),
+            RowOrder::RotaryInterleaved { head_dim } => {
+                let (head, within) = (stored / head_dim, stored % head_dim);
+                Some(head * head_dim + (within % 2) * (head_dim / 2) + within / 2)
+            }
+            RowOrder::Blocks { block, step } => {
+                let (at, within) = (stored / step, stored % step);
+                (within < block).then_some(at * block + within)
+            }
+        }
+    }
 }
 
 /// A logical matrix inside a stored tensor, canonical orientation \[out, in\]: element (r, c) is the stored tensor's
@@ -38,13 +76,14 @@ pub struct View {
 impl View {
     /// Stored row (in units of `row_stride`) of logical row `row`.
     pub fn stored_row(&self, row: u64) -> u64 {
+        self.order.stored(row)
+    }
+
+    /// Stored rows from the first to the last of the view, other matrices' rows between them included.
+    pub fn row_span(&self) -> u64 {
         match self.order {
-            RowOrder::Stored => row,
-            RowOrder::RotaryInterleaved { head_dim } => {
-                let (head, within) = (row / head_dim, row % head_dim);
-                let half = head_dim / 2;
-                head * head_dim + 2 * (within % half) + within / half
-            }
+            RowOrder::Blocks { .. } => self.rows.checked_sub(1).map_or(0, |last| self.stored_row(last) + 1),
+            _ => self.rows,
         }
     }
 
@@ -128,5 +167,23 @@ impl Anatomy {
     /// Facts about `component`, if present.
     pub fn component(&self, component: Component) -> Option<&ComponentInfo> {
         self.components.iter().find(|info| info.component == component)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orders_turn_back() {
+        let blocks = RowOrder::Blocks { block: 3, step: 8 };
+        assert_eq!((0..7).map(|row| blocks.stored(row)).collect::<Vec<_>>(), [0, 1, 2, 8, 9, 10, 16]);
+        assert_eq!((0..10).filter_map(|row| blocks.logical(row)).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+        for order in [RowOrder::Stored, RowOrder::RotaryInterleaved { head_dim: 6 }, blocks] {
+            assert!((0..24).all(|row| order.logical(order.stored(row)) == Some(row)), "{order:?}");
+        }
+        let view =
+            View { tensor: 0, rows: 7, cols: 1, first: 0, row_stride: 1, col_stride: 1, order: blocks };
+        assert_eq!((view.row_span(), View { order: RowOrder::Stored, ..view }.row_span()), (17, 7));
     }
 }

@@ -3,7 +3,7 @@
 //! Answers: *which families, prefixes and configuration keys are known?* Must not know: any checkpoint.
 
 use crate::rule::Rule;
-use crate::trie::Trie;
+use crate::trie::{Trie, tokens};
 use crate::{Component, Norm};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -17,6 +17,9 @@ const FAMILIES: &[&str] = &[
     include_str!("../data/gguf.toml"),
     include_str!("../data/vision.toml"),
     include_str!("../data/connector.toml"),
+    include_str!("../data/encoders.toml"),
+    include_str!("../data/denoiser.toml"),
+    include_str!("../data/unet.toml"),
 ];
 const NAMES: &str = include_str!("../data/names.toml");
 const CONFIG: &str = include_str!("../data/config.toml");
@@ -36,6 +39,8 @@ pub(crate) struct Family {
     pub(crate) requires: Vec<usize>,
     /// GGUF architectures whose q and k rows are in adjacent rotary pairs.
     pub(crate) interleaved: Vec<String>,
+    /// Where layers are numbered in several places: the place in the order of all for each rule, if it has one.
+    pub(crate) stages: Vec<Option<usize>>,
     pub(crate) patterns: Trie,
     pub(crate) rules: Vec<Rule>,
 }
@@ -161,6 +166,11 @@ struct FamilyRecord {
     #[serde(default)]
     interleaved: Vec<String>,
     #[serde(default)]
+    stages: Vec<Vec<String>>,
+    /// What `@name` at the head of a pattern stands for: the pattern is written once for each.
+    #[serde(default)]
+    at: BTreeMap<String, Vec<String>>,
+    #[serde(default)]
     map: BTreeMap<String, String>,
 }
 
@@ -203,10 +213,33 @@ fn expect_schema(schema: u32) -> Result<(), String> {
 }
 
 fn component_named(name: &str) -> Result<Component, String> {
-    Component::ALL
-        .into_iter()
-        .find(|component| component.name() == name)
-        .ok_or_else(|| format!("unknown component `{name}`"))
+    Component::from_name(name).ok_or_else(|| format!("unknown component `{name}`"))
+}
+
+/// A pattern with `@name` at its head once for each place that the name stands for.
+fn written_out(pattern: &str, at: &BTreeMap<String, Vec<String>>) -> Result<Vec<String>, String> {
+    let Some(rest) = pattern.strip_prefix('@') else { return Ok(vec![pattern.to_owned()]) };
+    let (name, rest) = rest.split_once('.').ok_or_else(|| format!("`{pattern}` is a place alone"))?;
+    let places = at.get(name).ok_or_else(|| format!("`{pattern}` names no place"))?;
+    Ok(places.iter().map(|place| format!("{place}.{rest}")).collect())
+}
+
+/// The stage that a pattern belongs to: that with the longest beginning of it. Layers of a family with stages are numbered
+/// through them, so every layer number of a pattern must be in its stage.
+fn stage_of(pattern: &str, stages: &[Vec<String>]) -> Result<Option<usize>, String> {
+    let numbers = |text: &str| tokens(text).iter().filter(|token| matches!(**token, "{L}" | "{R}")).count();
+    let begins = |stage: &str| {
+        pattern.strip_prefix(stage).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    let found = stages.iter().enumerate().flat_map(|(at, names)| names.iter().map(move |name| (at, name)));
+    let found = found.filter(|(_, name)| begins(name)).max_by_key(|(_, name)| name.len());
+    let inside = found.map_or(0, |(_, name)| numbers(name));
+    let allowed = if stages.is_empty() { numbers(pattern).min(1) } else { inside };
+    if numbers(pattern) == allowed {
+        Ok(found.map(|(at, _)| at))
+    } else {
+        Err(format!("`{pattern}` has layer numbers outside a stage"))
+    }
 }
 
 /// Turns a record into a family; the destructuring without `..` keeps every field of the data in use.
@@ -214,30 +247,46 @@ fn compile(
     record: FamilyRecord,
     maps: &mut BTreeMap<String, BTreeMap<String, String>>,
 ) -> Result<Family, String> {
-    let FamilyRecord { id, component, norm, extends, model_types, requires, interleaved, map: own } = record;
+    let FamilyRecord {
+        id,
+        component,
+        norm,
+        extends,
+        model_types,
+        requires,
+        interleaved,
+        stages,
+        at,
+        map: own,
+    } = record;
     let mut map = match extends {
         Some(base) => {
             maps.get(&base).cloned().ok_or_else(|| format!("`{id}` extends `{base}`, which is unknown"))?
         }
         None => BTreeMap::new(),
     };
-    map.extend(own);
+    for (pattern, target) in own {
+        map.extend(written_out(&pattern, &at)?.into_iter().map(|pattern| (pattern, target.clone())));
+    }
     let norm = match norm.as_deref() {
         Some("rms") => Some(Norm::Rms),
         Some("layer") => Some(Norm::Layer),
         None => None,
         Some(other) => return Err(format!("unknown norm `{other}` in `{id}`")),
     };
-    let (mut patterns, mut rules) = (Trie::default(), Vec::new());
+    let (mut patterns, mut rules, mut places) = (Trie::default(), Vec::new(), Vec::new());
     for (pattern, target) in &map {
+        places.push(stage_of(pattern, &stages)?);
         patterns.insert(pattern, rules.len())?;
         rules.push(Rule::parse(target)?);
     }
     let requires = requires
         .iter()
         .map(|wanted| {
+            // Where it stands for several, the first is enough.
+            let wanted = written_out(wanted, &at)?.into_iter().next().unwrap_or_default();
             map.keys()
-                .position(|pattern| pattern == wanted)
+                .position(|pattern| *pattern == wanted)
                 .ok_or_else(|| format!("`{id}` has no `{wanted}`"))
         })
         .collect::<Result<_, String>>()?;
@@ -245,7 +294,7 @@ fn compile(
     if maps.insert(id.clone(), map).is_some() {
         return Err(format!("two families are called `{id}`"));
     }
-    Ok(Family { id, component, norm, model_types, requires, interleaved, patterns, rules })
+    Ok(Family { id, component, norm, model_types, requires, interleaved, stages: places, patterns, rules })
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::families::{Match, Named, choose};
 use crate::layout::{Piece, Surroundings, lay_out, matrix_extents};
 use crate::names::{Kind, kinds, strip};
 use crate::notes::Notes;
-use crate::rule::{Orientation, Rotary, Split};
+use crate::rule::{Heads, Orientation, Rotary, Split};
 use crate::{Anatomy, Component, Part, Role, Term, infer, summary};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use stemmata_model::{Checkpoint, Tensor};
@@ -136,6 +136,7 @@ fn assemble(checkpoint: &Checkpoint, matches: &[Match], notes: &mut Notes) -> Ve
 struct Context {
     dimensions: BTreeMap<Component, Dimensions>,
     attention_inputs: HashMap<(Component, Option<u32>), u64>,
+    block_inputs: HashMap<(Component, Option<u32>), u64>,
     hidden: HashMap<(Component, Option<u32>), u64>,
 }
 
@@ -143,12 +144,19 @@ impl Context {
     fn gather(checkpoint: &Checkpoint, matches: &[Match]) -> Context {
         let mut evidence: BTreeMap<Component, Evidence> = BTreeMap::new();
         let (mut attention_inputs, mut hidden) = (HashMap::new(), HashMap::new());
+        let mut block_inputs = HashMap::new();
         for found in matches.iter().filter(|found| found.term == Term::Weight) {
+            let shape = &checkpoint.tensors[found.tensor].shape;
+            if let (Split::Squares, Some((_, inputs))) = (found.rule.split, matrix_extents(shape)) {
+                block_inputs.entry((found.component, found.layer)).or_insert(inputs);
+            }
             let Some((role, rows, cols)) = whole(&checkpoint.tensors[found.tensor], found) else { continue };
             evidence.entry(found.component).or_default().observe(role, rows, cols);
             let place = (found.component, found.layer);
             match role {
-                Role::Output => _ = attention_inputs.entry(place).or_insert(cols),
+                Role::Output | Role::LinearAttentionOutput => {
+                    _ = attention_inputs.entry(place).or_insert(cols)
+                }
                 Role::Down => _ = hidden.entry(place).or_insert(cols),
                 _ => {}
             }
@@ -159,7 +167,7 @@ impl Context {
                 (*component, resolve(evidence, &Configured::new(&checkpoint.config, *component)))
             })
             .collect();
-        Context { dimensions, attention_inputs, hidden }
+        Context { dimensions, attention_inputs, block_inputs, hidden }
     }
 
     fn around(&self, found: &Match) -> Surroundings {
@@ -172,6 +180,8 @@ impl Context {
             query_heads: dimensions.query_heads,
             kv_heads: dimensions.kv_heads,
             query_width: dimensions.query_width,
+            guessed_heads: dimensions.guessed,
+            block_inputs: self.block_inputs.get(&place).copied().unwrap_or(0),
             interleaved: found.interleaved,
         }
     }
@@ -180,7 +190,7 @@ impl Context {
 /// (role, rows, columns) where a tensor is one matrix or vector as a whole.
 fn whole(tensor: &Tensor, found: &Match) -> Option<(Role, u64, u64)> {
     let [role] = found.rule.roles.as_slice() else { return None };
-    if found.rule.unstack || found.rule.split != Split::None {
+    if found.rule.unstack || found.rule.split != Split::None || found.rule.heads != Heads::None {
         return None;
     }
     let (rows, cols) = match tensor.shape.as_slice() {

@@ -6,10 +6,10 @@ use crate::catalogue::{Catalogue, Family};
 use crate::layout::element_count;
 use crate::names::{Stripped, split_term};
 use crate::rule::Rule;
-use crate::trie::Captures;
+use crate::trie::{Captures, DEPTH};
 use crate::{Component, Norm, Term};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use stemmata_model::{Config, Tensor};
 
 /// A tensor for which a rule was found, by name or by inference.
@@ -90,14 +90,27 @@ pub(crate) fn best(
     let ((elements, ..), family) = scored.max_by_key(|(rank, _)| *rank)?;
     let architecture = config.text("general.architecture").unwrap_or_default();
     let interleaved = family.interleaved.iter().any(|known| known == architecture);
+    let component = |name: &Named<'_>, rule: usize| {
+        // `text_model` is said of decoders and of encoders; a family of encoders knows which it is.
+        let by_name = name
+            .name
+            .component
+            .filter(|known| *known != Component::LanguageModel || family.component != Component::TextEncoder);
+        family.rules[rule].component.or(by_name).unwrap_or(family.component)
+    };
+    let layers = numbers(family, group, &component);
     let matches = group
         .iter()
         .filter_map(|name| {
             let (rule, captures, term) = lookup(family, &name.name)?;
+            let component = component(name, rule);
             Some(Match {
                 tensor: name.tensor,
-                component: name.name.component.unwrap_or(family.component),
-                layer: captures.layer,
+                component,
+                layer: match family.stages[rule] {
+                    Some(stage) => layers.get(&(component, stage, captures.layers)).copied(),
+                    None => captures.layers[0],
+                },
                 expert: captures.expert,
                 rule: Cow::Borrowed(&family.rules[rule]),
                 term,
@@ -108,6 +121,32 @@ pub(crate) fn best(
         })
         .collect();
     Some(Choice { family, matches, elements })
+}
+
+/// Where a layer of a family with stages stands: component, stage, the numbers in its name.
+type Place = (Component, usize, [Option<u32>; DEPTH]);
+
+/// Layer numbers through all stages of a family, in the order of stages and, inside one, of the numbers in names.
+fn numbers(
+    family: &Family,
+    group: &[&Named<'_>],
+    component: &dyn Fn(&Named<'_>, usize) -> Component,
+) -> BTreeMap<Place, u32> {
+    if family.stages.iter().all(Option::is_none) {
+        return BTreeMap::new();
+    }
+    let place = |name: &&Named<'_>| {
+        let (rule, captures, _) = lookup(family, &name.name)?;
+        Some((component(name, rule), family.stages[rule]?, captures.layers))
+    };
+    let places: BTreeSet<Place> = group.iter().filter_map(place).collect();
+    let mut next: BTreeMap<Component, u32> = BTreeMap::new();
+    let numbered = places.into_iter().map(|place| {
+        let number = next.entry(place.0).or_default();
+        *number += 1;
+        (place, *number - 1)
+    });
+    numbered.collect()
 }
 
 /// The rule for a name: the whole of it first (bare parameters), then without its term.

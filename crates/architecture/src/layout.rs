@@ -3,7 +3,8 @@
 //! Answers: *which elements of this tensor are that logical matrix?* Must not know: names, families. Every view that
 //! leaves here is inside its tensor, whatever the shape says.
 
-use crate::rule::{Orientation, Rotary, Rule, Split};
+use crate::rule::{Heads, Orientation, Rotary, Rule, Split};
+use crate::split::runs;
 use crate::{Axis, Role, RowOrder, Term, View};
 
 /// What a tensor's neighbours say; 0 is unknown.
@@ -21,6 +22,10 @@ pub(crate) struct Surroundings {
     pub(crate) kv_heads: u64,
     /// Width of a query head.
     pub(crate) query_width: u64,
+    /// Whether the number of heads is a guess by what widths are common.
+    pub(crate) guessed_heads: bool,
+    /// Inputs of the fused first matrix in the same layer.
+    pub(crate) block_inputs: u64,
     /// Whether [`Rotary::ByArchitecture`] applies.
     pub(crate) interleaved: bool,
 }
@@ -34,12 +39,14 @@ pub(crate) struct Piece {
     pub(crate) view: View,
 }
 
-/// A run along the output axis: outputs `start`, `start + step`, … (`len` of them).
+/// A run along the output axis: outputs `start`, `start + step`, … (`len` of them), in blocks where heads hold several roles.
 #[derive(Clone, Copy)]
-struct Run {
-    start: u64,
-    len: u64,
-    step: u64,
+pub(crate) struct Run {
+    pub(crate) start: u64,
+    pub(crate) len: u64,
+    pub(crate) step: u64,
+    /// Rows of a block, and from one block to the next.
+    pub(crate) blocks: Option<(u64, u64)>,
 }
 
 /// Why a tensor has no views; shown to people.
@@ -82,12 +89,15 @@ pub(crate) fn lay_out(
         return Err("it would be more parts than are kept");
     }
     let axes = OutputAxis::of(inner, rule, around);
-    let runs = runs(rule, axes.outputs, around)?;
+    if rule.split == Split::Inputs {
+        return axes.share_inputs(index, rule, total);
+    }
+    let runs = runs(rule, axes.outputs, axes.inputs, around)?;
     let per_expert = total / experts;
     let mut pieces = Vec::with_capacity((experts as usize) * runs.len());
     for expert in 0..experts {
         for &(role, run) in &runs {
-            let mut view = axes.view(index, expert * per_expert, run);
+            let mut view = axes.view(index, expert * per_expert, run)?;
             if interleaved(rule, role, around) {
                 view = rotary(view, role, term, around)?;
             }
@@ -108,24 +118,65 @@ struct OutputAxis {
     inputs: Option<u64>,
     output_stride: u64,
     input_stride: u64,
+    /// Outputs of a head and the stored elements from one head to the next, where heads lie apart.
+    heads: Option<(u64, u64)>,
 }
 
 impl OutputAxis {
     fn of(shape: &[u64], rule: &Rule, around: &Surroundings) -> OutputAxis {
         // `element_count` of the whole has succeeded and is not zero, so no product here overflows.
-        let Some((outer, inner)) = matrix_extents(shape) else {
+        match (rule.heads, shape) {
+            (Heads::Outer, &[heads, outputs, inputs]) => {
+                return OutputAxis {
+                    outputs: heads * outputs,
+                    inputs: Some(inputs),
+                    output_stride: inputs,
+                    input_stride: 1,
+                    heads: None,
+                };
+            }
+            (Heads::Turned, &[heads, inputs, outputs]) => {
+                return OutputAxis {
+                    outputs: heads * outputs,
+                    inputs: Some(inputs),
+                    output_stride: 1,
+                    input_stride: outputs,
+                    heads: Some((outputs, inputs * outputs)),
+                };
+            }
+            _ => {}
+        }
+        // A gain of a convolution has ones where the pixels are: [channels, 1, 1].
+        let gain = rule.roles.iter().all(|role| role.axes().0 == Axis::Single);
+        let matrix = matrix_extents(shape).filter(|(_, inner)| !(gain && *inner == 1));
+        let Some((outer, inner)) = matrix else {
             let outputs = shape.first().copied().unwrap_or(1);
-            return OutputAxis { outputs, inputs: None, output_stride: 1, input_stride: 1 };
+            return OutputAxis { outputs, inputs: None, output_stride: 1, input_stride: 1, heads: None };
         };
         if shape.len() == 2 && transposed(rule, (outer, inner), around.residual) {
-            return OutputAxis { outputs: inner, inputs: Some(outer), output_stride: 1, input_stride: inner };
+            let (output_stride, input_stride) = (1, inner);
+            return OutputAxis {
+                outputs: inner,
+                inputs: Some(outer),
+                output_stride,
+                input_stride,
+                heads: None,
+            };
         }
-        OutputAxis { outputs: outer, inputs: Some(inner), output_stride: inner, input_stride: 1 }
+        let (output_stride, input_stride) = (inner, 1);
+        OutputAxis { outputs: outer, inputs: Some(inner), output_stride, input_stride, heads: None }
     }
 
-    fn view(&self, tensor: usize, base: u64, run: Run) -> View {
-        let order = RowOrder::Stored;
-        match self.inputs {
+    fn view(&self, tensor: usize, base: u64, run: Run) -> Result<View, Refusal> {
+        let order = match (run.blocks, self.heads) {
+            (None, None) => RowOrder::Stored,
+            (Some((block, step)), None) => RowOrder::Blocks { block, step },
+            (None, Some((block, step))) if run.step == 1 && run.start == 0 => {
+                RowOrder::Blocks { block, step }
+            }
+            _ => return Err("its heads lie apart and hold several roles"),
+        };
+        Ok(match self.inputs {
             Some(cols) => View {
                 tensor,
                 rows: run.len,
@@ -133,6 +184,16 @@ impl OutputAxis {
                 first: base + run.start * self.output_stride,
                 row_stride: run.step * self.output_stride,
                 col_stride: self.input_stride,
+                order,
+            },
+            // Only rows can be reordered, so a reordered vector stands upright.
+            None if order != RowOrder::Stored => View {
+                tensor,
+                rows: run.len,
+                cols: 1,
+                first: base + run.start,
+                row_stride: run.step,
+                col_stride: 1,
                 order,
             },
             None => View {
@@ -144,7 +205,31 @@ impl OutputAxis {
                 col_stride: run.step,
                 order,
             },
+        })
+    }
+
+    /// Two matrices side by side: a square one and the rest. Their common bias is given to the second.
+    fn share_inputs(&self, tensor: usize, rule: &Rule, total: u64) -> Result<Vec<Piece>, Refusal> {
+        let whole = Run { start: 0, len: self.outputs, step: 1, blocks: None };
+        let view = self.view(tensor, 0, whole)?;
+        let &[first, second] = rule.roles.as_slice() else {
+            return Err("its roles do not divide its inputs");
+        };
+        let piece = |role, view| Piece { role, expert: None, view };
+        let Some(inputs) = self.inputs else { return Ok(vec![piece(second, view)]) };
+        if rule.unstack || inputs <= self.outputs {
+            return Err("its inputs do not divide among its roles");
         }
+        let square = View { cols: self.outputs, ..view };
+        let rest = View {
+            cols: inputs - self.outputs,
+            first: view.first + self.outputs * self.input_stride,
+            ..view
+        };
+        if !inside(&square, total) || !inside(&rest, total) {
+            return Err("its views would leave it");
+        }
+        Ok(vec![piece(first, square), piece(second, rest)])
     }
 }
 
@@ -162,60 +247,6 @@ fn transposed(rule: &Rule, (outer, inner): (u64, u64), residual: u64) -> bool {
             if stored == turned { habit } else { turned }
         }
     }
-}
-
-fn runs(rule: &Rule, outputs: u64, around: &Surroundings) -> Result<Vec<(Role, Run)>, Refusal> {
-    let roles = &rule.roles;
-    let ways = roles.len() as u64;
-    let whole = |len| Run { start: 0, len, step: 1 };
-    let equal = || {
-        if !outputs.is_multiple_of(ways) {
-            return Err("its outputs do not divide among its roles");
-        }
-        Ok(outputs / ways)
-    };
-    let at = |starts: &mut dyn Iterator<Item = Run>| roles.iter().copied().zip(starts).collect::<Vec<_>>();
-    match rule.split {
-        Split::None => Ok(at(&mut std::iter::once(whole(outputs)))),
-        Split::Equal => {
-            let len = equal()?;
-            Ok(at(&mut (0..ways).map(|i| Run { start: i * len, len, step: 1 })))
-        }
-        Split::Interleaved => {
-            let len = equal()?;
-            Ok(at(&mut (0..ways).map(|i| Run { start: i, len, step: ways })))
-        }
-        Split::Attention => {
-            let (queries, keys) =
-                attention_extents(outputs, around).ok_or("its heads cannot be told apart")?;
-            let starts = [(0, queries), (queries, keys), (queries + keys, keys)];
-            Ok(at(&mut starts.iter().map(|&(start, len)| Run { start, len, step: 1 })))
-        }
-        Split::WhenDouble => {
-            if around.hidden != 0 && around.hidden.checked_mul(2) == Some(outputs) {
-                let len = around.hidden;
-                return Ok(at(&mut (0..2).map(|i| Run { start: i * len, len, step: 1 })));
-            }
-            Ok(roles.last().map(|&role| (role, whole(outputs))).into_iter().collect())
-        }
-        Split::PerHead => Err("its heads hold queries, keys and values together, which no view can say"),
-    }
-}
-
-/// (queries, keys) of fused rows: the output projection first, configured heads second, thirds last.
-fn attention_extents(outputs: u64, around: &Surroundings) -> Option<(u64, u64)> {
-    let rest = |queries: u64| {
-        let rest = outputs.checked_sub(queries).filter(|rest| *rest > 0 && rest.is_multiple_of(2))?;
-        (rest / 2 <= queries && queries > 0).then_some((queries, rest / 2))
-    };
-    if around.attention_inputs != 0 {
-        return rest(around.attention_inputs);
-    }
-    let groups = around.kv_heads.checked_mul(2).and_then(|kv| kv.checked_add(around.query_heads))?;
-    if groups > 0 && around.query_heads > 0 && outputs.is_multiple_of(groups) {
-        return rest(outputs / groups * around.query_heads);
-    }
-    outputs.is_multiple_of(3).then_some((outputs / 3, outputs / 3)).filter(|(queries, _)| *queries > 0)
 }
 
 fn interleaved(rule: &Rule, role: Role, around: &Surroundings) -> bool {
@@ -246,7 +277,14 @@ fn rotary(view: View, role: Role, term: Term, around: &Surroundings) -> Result<V
 /// Whether the last element of the view, and so every one, lies inside the tensor.
 pub(crate) fn inside(view: &View, total: u64) -> bool {
     let last = || {
-        let rows = view.rows.checked_sub(1)?.checked_mul(view.row_stride)?;
+        let rows = match view.order {
+            RowOrder::Blocks { block, step } => {
+                let last = view.rows.checked_sub(1)?;
+                (last.checked_div(block)?).checked_mul(step)?.checked_add(last % block)?
+            }
+            _ => view.rows.checked_sub(1)?,
+        };
+        let rows = rows.checked_mul(view.row_stride)?;
         let cols = view.cols.checked_sub(1)?.checked_mul(view.col_stride)?;
         view.first.checked_add(rows)?.checked_add(cols)
     };
@@ -294,6 +332,30 @@ mod tests {
         let heads = Surroundings { attention_inputs: 8, ..around };
         check(fused, &[16, 8], heads, Ok(&[(8, 8, 0, 8, 1), (4, 8, 64, 8, 1), (4, 8, 96, 8, 1)]));
         check(fused, &[7, 8], heads, Err("its heads cannot be told apart"));
+        let per_head = "attn.q+attn.k+attn.v | split-per-head";
+        let mut heads = Surroundings { attention_inputs: 12, query_heads: 4, ..around };
+        // Two groups of (two queries, a key, a value), three wide: 24 rows; first elements are those of the first block.
+        check(per_head, &[24, 8], heads, Ok(&[(12, 8, 0, 8, 1), (6, 8, 48, 8, 1), (6, 8, 72, 8, 1)]));
+        check(per_head, &[24], heads, Ok(&[(12, 1, 0, 1, 1), (6, 1, 6, 1, 1), (6, 1, 9, 1, 1)]));
+        heads.guessed_heads = true;
+        check(per_head, &[24, 8], heads, Err("its heads cannot be told apart"));
+        let latent = "attn.k_b+attn.v_b | split-latent-heads";
+        let heads = Surroundings { attention_inputs: 12, query_heads: 4, ..around };
+        check(latent, &[20, 8], heads, Ok(&[(8, 8, 0, 8, 1), (12, 8, 16, 8, 1)]));
+        check("attn.k_b | turn-heads", &[4, 8, 2], heads, Ok(&[(8, 8, 0, 1, 2)]));
+        check("attn.v_b | join-heads", &[4, 3, 8], heads, Ok(&[(12, 8, 0, 8, 1)]));
+        let single = Surroundings { block_inputs: 8, ..around };
+        let squares = "attn.q+attn.k+attn.v+ffn.up | split-squares";
+        let expect = [(8, 8, 0, 8, 1), (8, 8, 64, 8, 1), (8, 8, 128, 8, 1), (16, 8, 192, 8, 1)];
+        check(squares, &[40, 8], single, Ok(&expect));
+        check(squares, &[24, 8], single, Err("its outputs do not divide among its roles"));
+        check("attn.o+ffn.down | split-inputs", &[8, 24], around, Ok(&[(8, 8, 0, 24, 1), (8, 16, 8, 24, 1)]));
+        check(
+            "attn.o+ffn.down | split-inputs",
+            &[8, 8],
+            around,
+            Err("its inputs do not divide among its roles"),
+        );
         check("attn.q", &[0, 8], around, Err("it is empty"));
         check("attn.q", &[u64::MAX, 8], around, Err("its extents overflow"));
         check("ffn.up | unstack", &[1 << 40, 1, 1], around, Err("it would be more parts than are kept"));

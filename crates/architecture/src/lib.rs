@@ -16,6 +16,7 @@ mod names;
 mod notes;
 mod role;
 mod rule;
+mod split;
 mod summary;
 mod symmetry;
 mod trie;

@@ -2,7 +2,7 @@
 //!
 //! Answers: *what does the right-hand side of a mapping say?* Must not know: names, shapes.
 
-use crate::{Role, Term};
+use crate::{Component, Role, Term};
 
 /// How the stored axes of a matrix relate to \[out, in\].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +31,30 @@ pub(crate) enum Split {
     WhenDouble,
     /// Output `n * k + i` belongs to role `i` of `n`.
     Interleaved,
-    /// Heads hold their queries, keys and values together: no [`crate::View`] says that.
+    /// Every key-value head holds its queries, its key and its value together.
     PerHead,
+    /// Every head holds the rows of all roles in turn if there are as many times more outputs than the output projection
+    /// has inputs; else all of it is the first role.
+    HeadsWhenDouble,
+    /// Every head holds keys without position, then values; the output projection tells how wide values are.
+    LatentHeads,
+    /// As many outputs as there are inputs for every role but the last, which has the rest.
+    Squares,
+    /// Two roles take turns, a quarter of the outputs each time.
+    TwoTurns,
+    /// Two roles share the inputs: the first has as many as there are outputs, the second the rest.
+    Inputs,
+}
+
+/// How the extents of a tensor of more than two are read as a matrix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heads {
+    /// The outermost extent is outputs, the rest inputs (convolutions).
+    None,
+    /// \[heads, outputs of one, inputs\].
+    Outer,
+    /// \[heads, inputs, outputs of one\].
+    Turned,
 }
 
 /// When q and k rows are stored in adjacent rotary pairs.
@@ -57,8 +79,12 @@ pub(crate) struct Rule {
     pub(crate) split: Split,
     /// Whether the outermost axis counts experts.
     pub(crate) unstack: bool,
+    /// How heads lie in tensors of three extents.
+    pub(crate) heads: Heads,
     /// Order of q and k rows.
     pub(crate) rotary: Rotary,
+    /// The component, where it is not that of the family or of the prefix.
+    pub(crate) component: Option<Component>,
     /// The term, where the name's last token does not say it.
     pub(crate) term: Option<Term>,
     /// Whether storage order or habit, not shape or name, told the roles apart.
@@ -73,7 +99,9 @@ impl Rule {
             orientation: Orientation::Stored,
             split: Split::None,
             unstack: false,
+            heads: Heads::None,
             rotary: Rotary::Never,
+            component: None,
             term: None,
             guessed: false,
         }
@@ -97,19 +125,34 @@ impl Rule {
                 "split-attention" => rule.split = Split::Attention,
                 "split-when-double" => rule.split = Split::WhenDouble,
                 "split-per-head" => rule.split = Split::PerHead,
+                "split-heads-when-double" => rule.split = Split::HeadsWhenDouble,
+                "split-latent-heads" => rule.split = Split::LatentHeads,
+                "split-two-turns" => rule.split = Split::TwoTurns,
+                "split-squares" => rule.split = Split::Squares,
+                "split-inputs" => rule.split = Split::Inputs,
+                "join-heads" => rule.heads = Heads::Outer,
+                "turn-heads" => rule.heads = Heads::Turned,
                 "interleave" => rule.split = Split::Interleaved,
                 "unstack" => rule.unstack = true,
                 "rotary" => rule.rotary = Rotary::Always,
                 "rotary-by-architecture" => rule.rotary = Rotary::ByArchitecture,
                 "bias" => rule.term = Some(Term::Bias),
+                "weight" => rule.term = Some(Term::Weight),
+                _ if op.starts_with("in ") => {
+                    let component = Component::from_name(op[3..].trim());
+                    rule.component = Some(component.ok_or_else(|| format!("unknown component in `{text}`"))?);
+                }
                 _ => return Err(format!("unknown operation `{op}` in `{text}`")),
             }
         }
         let roles_fit = match rule.split {
             Split::None => rule.roles.len() == 1,
-            Split::WhenDouble => rule.roles.len() == 2,
+            Split::WhenDouble | Split::TwoTurns | Split::Inputs => rule.roles.len() == 2,
+            Split::LatentHeads => rule.roles == [Role::KeyUp, Role::ValueUp],
             Split::Attention | Split::PerHead => rule.roles == [Role::Query, Role::Key, Role::Value],
-            Split::Equal | Split::Interleaved => rule.roles.len() > 1,
+            Split::Equal | Split::Interleaved | Split::HeadsWhenDouble | Split::Squares => {
+                rule.roles.len() > 1
+            }
         };
         if roles_fit { Ok(rule) } else { Err(format!("roles and split do not fit in `{text}`")) }
     }

@@ -91,7 +91,7 @@ impl RowReader {
                     let start = start + first * view.row_stride;
                     self.read_spread(weights, view.tensor, start, view.row_stride, &mut column)?;
                 }
-                RowOrder::RotaryInterleaved { .. } => {
+                RowOrder::RotaryInterleaved { .. } | RowOrder::Blocks { .. } => {
                     for (row, value) in (first..).zip(column.iter_mut()) {
                         let at = start + view.stored_row(row) * view.row_stride;
                         weights.read(view.tensor, at, std::slice::from_mut(value))?;
@@ -156,6 +156,7 @@ mod tests {
         check(dense, 2, 6, 5);
         check(dense, 2, 6, 3);
         check(View { order: RowOrder::RotaryInterleaved { head_dim: 6 }, ..dense }, 0, 12, 5);
+        check(View { order: RowOrder::Blocks { block: 3, step: 7 }, ..dense }, 2, 8, 5);
         check(View { row_stride: 10, ..dense }, 1, 4, 5);
         let transposed = View { row_stride: 1, col_stride: 40, ..dense };
         check(transposed, 3, 5, 4);
@@ -172,5 +173,7 @@ mod tests {
             5,
             5,
         );
+        let turned = RowOrder::Blocks { block: 2, step: 30 };
+        check(View { row_stride: 1, col_stride: 2, order: turned, ..dense }, 3, 6, 5);
     }
 }

@@ -101,6 +101,16 @@ pub enum Block {
     Q6K,
     Iq4Nl,
     Iq4Xs,
+    Iq1S,
+    Iq1M,
+    Iq2Xxs,
+    Iq2Xs,
+    Iq2S,
+    Iq3Xxs,
+    Iq3S,
+    Tq1_0,
+    Tq2_0,
+    Mxfp4,
 }
 
 impl Block {
@@ -119,6 +129,16 @@ impl Block {
             Block::Q6K => (256, 210),
             Block::Iq4Nl => (32, 18),
             Block::Iq4Xs => (256, 136),
+            Block::Iq1S => (256, 50),
+            Block::Iq1M => (256, 56),
+            Block::Iq2Xxs => (256, 66),
+            Block::Iq2Xs => (256, 74),
+            Block::Iq2S => (256, 82),
+            Block::Iq3Xxs => (256, 98),
+            Block::Iq3S => (256, 110),
+            Block::Tq1_0 => (256, 54),
+            Block::Tq2_0 => (256, 66),
+            Block::Mxfp4 => (32, 17),
         }
     }
 
@@ -137,6 +157,16 @@ impl Block {
             Block::Q6K => "q6_k",
             Block::Iq4Nl => "iq4_nl",
             Block::Iq4Xs => "iq4_xs",
+            Block::Iq1S => "iq1_s",
+            Block::Iq1M => "iq1_m",
+            Block::Iq2Xxs => "iq2_xxs",
+            Block::Iq2Xs => "iq2_xs",
+            Block::Iq2S => "iq2_s",
+            Block::Iq3Xxs => "iq3_xxs",
+            Block::Iq3S => "iq3_s",
+            Block::Tq1_0 => "tq1_0",
+            Block::Tq2_0 => "tq2_0",
+            Block::Mxfp4 => "mxfp4",
         }
     }
 }

@@ -72,10 +72,9 @@ pub(crate) fn infer(
                 component.name(),
                 choice.family.id
             ));
-            found.extend(choice.matches.into_iter().map(|known| Match {
-                component,
-                inferred: true,
-                ..known
+            found.extend(choice.matches.into_iter().map(|known| {
+                let component = if known.component == stated { component } else { known.component };
+                Match { component, inferred: true, ..known }
             }));
         }
     }

@@ -3,6 +3,7 @@
 
 mod blocks;
 mod floats;
+mod i_blocks;
 mod k_blocks;
 mod small;
 
@@ -87,6 +88,16 @@ fn quantized(block: Block, bytes: &[u8], out: &mut [f32]) -> bool {
         Block::Q6K => blocks_of(bytes, out, k_blocks::q6_k),
         Block::Iq4Nl => blocks_of(bytes, out, blocks::iq4_nl),
         Block::Iq4Xs => blocks_of(bytes, out, k_blocks::iq4_xs),
+        Block::Iq1S => blocks_of(bytes, out, i_blocks::iq1_s),
+        Block::Iq1M => blocks_of(bytes, out, i_blocks::iq1_m),
+        Block::Iq2Xxs => blocks_of(bytes, out, i_blocks::iq2_xxs),
+        Block::Iq2Xs => blocks_of(bytes, out, i_blocks::iq2_xs),
+        Block::Iq2S => blocks_of(bytes, out, i_blocks::iq2_s),
+        Block::Iq3Xxs => blocks_of(bytes, out, i_blocks::iq3_xxs),
+        Block::Iq3S => blocks_of(bytes, out, i_blocks::iq3_s),
+        Block::Tq1_0 => blocks_of(bytes, out, i_blocks::tq1_0),
+        Block::Tq2_0 => blocks_of(bytes, out, i_blocks::tq2_0),
+        Block::Mxfp4 => blocks_of(bytes, out, i_blocks::mxfp4),
         _ => return false,
     }
     true
@@ -121,13 +132,15 @@ mod tests {
         assert!(!decode(Encoding::Plain(DType::F4), &[0; 2], &mut out[..3]));
         assert!(!decode(Encoding::Plain(DType::F6E2M3), &[0; 3], &mut out[..4]));
         assert!(!decode(Encoding::Plain(DType::C64), &[0; 8], &mut out[..1]));
-        assert!(!decode(Encoding::Opaque("tq1_0"), &[], &mut []));
+        assert!(!decode(Encoding::Opaque("nvfp4"), &[], &mut []));
     }
 
     #[test]
     fn every_block_layout_matches_its_decoder() {
         use Block::*;
-        for block in [Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2K, Q3K, Q4K, Q5K, Q6K, Iq4Nl, Iq4Xs] {
+        let more = [Iq1S, Iq1M, Iq2Xxs, Iq2Xs, Iq2S, Iq3Xxs, Iq3S, Tq1_0, Tq2_0, Mxfp4];
+        let all = [Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2K, Q3K, Q4K, Q5K, Q6K, Iq4Nl, Iq4Xs];
+        for block in all.into_iter().chain(more) {
             let (elements, bytes) = block.layout();
             let mut out = vec![f32::NAN; 3 * elements as usize];
             assert!(decode(Encoding::Quantized(block), &vec![0; 3 * bytes as usize], &mut out));

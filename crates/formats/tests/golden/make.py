@@ -102,6 +102,25 @@ SCALES = {
     "Q4_0": [0], "Q4_1": [0, 2], "Q5_0": [0], "Q5_1": [0, 2], "Q8_0": [0], "Q2_K": [80, 82], "Q3_K": [108],
     "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208], "IQ4_NL": [0], "IQ4_XS": [0],
 }
+# Those whose values are points of a grid, three values or four-bit floats, in a file of their own. IQ1_M hides its scale in four nibbles
+# and MXFP4's is a power of two: any byte will do.
+MORE_SCALES = {
+    "IQ1_S": [0], "IQ1_M": [], "IQ2_XXS": [0], "IQ2_XS": [0], "IQ2_S": [0], "IQ3_XXS": [0], "IQ3_S": [0], "TQ1_0": [52], "TQ2_0": [64], "MXFP4": [],
+}
+
+
+def add_blocks(writer, truth, scales, random):
+    """Random blocks of each type, and what the reference reads."""
+    for name, places in scales.items():
+        kind = gguf.GGMLQuantizationType[name]
+        elements, size = gguf.GGML_QUANT_SIZES[kind]
+        raw = random.integers(0, 256, (6, size), dtype=np.uint8)
+        for place in places:
+            raw[:, place:place + 2] = (random.standard_normal((6, 1)) / 7).astype("<f2").view(np.uint8)
+        raw = raw.reshape(2, 3 * size)
+        encoding = name.lower()
+        writer.add_tensor("q." + encoding, raw, raw_dtype=kind)
+        truth["q." + encoding] = (encoding, gguf.quants.dequantize(raw, kind).reshape(2, 3 * elements))
 
 
 def make_gguf():
@@ -126,21 +145,24 @@ def make_gguf():
     raw = gguf.quants.quantize(values, gguf.GGMLQuantizationType.BF16)
     writer.add_tensor("t.bf16", raw, raw_dtype=gguf.GGMLQuantizationType.BF16)
     truth["t.bf16"] = ("bf16", gguf.quants.dequantize(raw, gguf.GGMLQuantizationType.BF16))
-    for name, places in SCALES.items():
-        kind = gguf.GGMLQuantizationType[name]
-        elements, size = gguf.GGML_QUANT_SIZES[kind]
-        raw = random.integers(0, 256, (6, size), dtype=np.uint8)
-        for place in places:
-            raw[:, place:place + 2] = (random.standard_normal((6, 1)) / 7).astype("<f2").view(np.uint8)
-        raw = raw.reshape(2, 3 * size)
-        encoding = name.lower()
-        writer.add_tensor("q." + encoding, raw, raw_dtype=kind)
-        truth["q." + encoding] = (encoding, gguf.quants.dequantize(raw, kind).reshape(2, 3 * elements))
+    add_blocks(writer, truth, SCALES, random)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
     expect("blocks.gguf", truth)
+
+
+def make_more_gguf():
+    random = np.random.default_rng(20261123)
+    writer = gguf.GGUFWriter(HERE / "grids.gguf", "llama")
+    truth = {}
+    add_blocks(writer, truth, MORE_SCALES, random)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    expect("grids.gguf", truth)
 
 
 def torch_state():
@@ -190,4 +212,5 @@ torch.manual_seed(1)
 make_safetensors()
 make_gguf()
 make_torch()
+make_more_gguf()
 (HERE / "index.tsv").write_text("".join(index), encoding="utf-8")
