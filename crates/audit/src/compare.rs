@@ -5,7 +5,7 @@ use crate::structure::Pair;
 use crate::{
     AuditError, ContextStatistic, Controls, Finding, InputFacts, SearchMode, Settings, Subject, Watch,
 };
-use crate::{context, controls, measuring, searching, sketching, structure, studying};
+use crate::{budget, context, controls, measuring, searching, sketching, structure, studying};
 use stemmata_alignment::{Measurement, Shapes, SymmetryCheck, measure_sketches, plan, search_plan};
 use stemmata_architecture::{ChannelAxis, Component, Term};
 use stemmata_evidence::{
@@ -59,8 +59,18 @@ pub fn compare(
     let (measurement, mut judgement, controls) = match (&candidate, &reference) {
         (Subject::Checkpoint(c), Subject::Checkpoint(r)) => {
             let (models, storage) = ([c.model(), r.model()], storage_facts(c, r));
-            let (measurement, mut judgement) = decide(models, &storage, None, settings, watch)?;
-            studying::refine(&mut judgement, &measurement, c, r, settings)?;
+            let bytes = budget::of_weights(settings, &[c, r]);
+            if settings.controls > 0 {
+                budget::needs_everything("compare --controls", settings, &[c, r])?;
+            }
+            let (measurement, judgement) = match bytes {
+                Some(bytes) => within(bytes, [c, r], &storage, settings, watch)?,
+                None => {
+                    let (measurement, mut judgement) = decide(models, &storage, None, settings, watch)?;
+                    studying::refine(&mut judgement, &measurement, c, r, settings)?;
+                    (measurement, judgement)
+                }
+            };
             let made = match settings.controls {
                 0 => None,
                 _ => Some(controls::run(models, &storage, &measurement, &judgement, settings, watch)?),
@@ -106,6 +116,29 @@ pub fn compare(
         bytes_read,
         seed: settings.params.seed,
     })
+}
+
+/// Measures and judges what `bytes` of each model pay for, at equal indices only. Which tests there are is known before anything is read,
+/// so the family holds these and no others.
+fn within(
+    bytes: u64,
+    [c, r]: [&Whole; 2],
+    storage: &StorageFacts,
+    settings: &Settings<'_>,
+    watch: Watch<'_>,
+) -> Result<(Measurement, Judgement), AuditError> {
+    let mut plan = plan(&c.anatomy, &r.anatomy);
+    if let Some(measurement) = budget::equal_by_digest([c, r], &plan) {
+        let mut judgement = judge(&measurement, storage, &settings.rule);
+        budget::admit_digests(&mut judgement);
+        return Ok((measurement, judgement));
+    }
+    let sample = plan.sample([c.weights(), r.weights()], bytes, settings.params.seed);
+    let mut measurement = measuring::of(&plan, [c.model(), r.model()], settings, watch)?;
+    measurement.sample = Some(sample);
+    let mut judgement = judge(&measurement, storage, &settings.rule);
+    measurement.sample.iter().for_each(|sample| budget::admit_sample(sample, &mut judgement));
+    Ok((measurement, judgement))
 }
 
 /// Measures and judges two models, as far as the decision on dependence goes. `checks` stand in for those of the models by

@@ -39,6 +39,14 @@ pub enum AuditError {
         /// The verb.
         verb: &'static str,
     },
+    /// A use case that reads everything, where not everything may be read.
+    #[error("{verb} reads all weights of `{path}`, and the budget does not allow that")]
+    NeedsEverything {
+        /// Printable.
+        path: String,
+        /// The verb.
+        verb: &'static str,
+    },
     /// The result would replace what it was made from.
     #[error("refusing to write `{path}`: it is a file of the model `{reference}`")]
     OutputIsInput {
@@ -61,6 +69,12 @@ impl AuditError {
             AuditError::Sketch { .. } => Some("make the sketch again with `stemmata sketch`".to_owned()),
             AuditError::NotComparable { .. } => {
                 Some("make both sketches with the same version and options".to_owned())
+            }
+            AuditError::NeedsEverything { .. } => {
+                Some("allow it with `--budget full`, or fetch the model first".to_owned())
+            }
+            AuditError::Read(ReadError::Fetch { .. }) => {
+                Some("what was fetched is kept; run it again to go on".to_owned())
             }
             AuditError::OutputIsInput { .. } => Some("name another file after `-o`".to_owned()),
             _ => None,

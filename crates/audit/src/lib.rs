@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod blame;
+mod budget;
 mod compare;
 mod context;
 mod controls;
@@ -21,6 +22,7 @@ mod structure;
 mod studying;
 
 pub use blame::{Blame, ExpertOrigin, LayerOrigin, RowOrigin, blame};
+pub use budget::{Budget, DEFAULT_BUDGET};
 pub use compare::{Comparison, compare};
 pub use context::{Background, ContextStatistic, FALSE_FRIENDS};
 pub use controls::{ControlRun, Controls};
@@ -34,7 +36,8 @@ pub use searching::SearchMode;
 pub use sketching::{Sketched, sketch};
 
 pub use stemmata_alignment::{
-    Column, EqualRows, LayerCell, LayerGrid, LayerMap, LayerRun, Moments, PairKey, SignOutcome, Structure,
+    Column, EqualRows, LayerCell, LayerGrid, LayerMap, LayerRun, Moments, PairKey, Sample, SignOutcome,
+    Structure,
 };
 pub use stemmata_architecture::{Component, Norm, Role};
 pub use stemmata_evidence::merge::{
@@ -47,7 +50,7 @@ pub use stemmata_evidence::{
 };
 pub use stemmata_fingerprint::SketchParams;
 pub use stemmata_model::{Level, ModelRef, ReferenceError, printable};
-pub use stemmata_source::{Backend, FileDigest, SourceError};
+pub use stemmata_source::{Access, Backend, FileDigest, HUB, Secret, SourceError};
 pub use stemmata_stats::{Interval, PKind, PValue};
 
 use std::path::Path;
@@ -57,6 +60,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct Settings<'a> {
     /// How bytes are fetched.
     pub backend: Backend,
+    /// Where references lead.
+    pub access: &'a Access,
+    /// Bytes that may be fetched of each model.
+    pub budget: Budget,
     /// Worker threads; 0 means one per processor.
     pub threads: usize,
     /// Raised by the caller to stop.

@@ -21,6 +21,7 @@ pub struct Sketched {
 /// Sketches the model that `text` names.
 pub fn sketch(text: &str, settings: &Settings<'_>, watch: Watch<'_>) -> Result<Sketched, AuditError> {
     let whole = Subject::open(text, settings, watch)?.whole("sketch")?;
+    crate::budget::needs_everything("sketch", settings, &[&whole])?;
     let sketch = of(&whole, settings, watch)?;
     settings.check_stop()?;
     let findings = whole.changed("");

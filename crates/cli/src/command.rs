@@ -1,7 +1,7 @@
 //! The command that gives a result again: what was asked, without where and how to show it or how fast to run.
 
 use crate::arguments::{Arguments, CONTROLS, Search, Verb};
-use stemmata_audit::DecisionRule;
+use stemmata_audit::{Budget, DecisionRule};
 
 /// Written from what was understood, not from what was typed, so that every spelling gives the same words.
 pub(crate) fn line(arguments: &Arguments) -> String {
@@ -42,6 +42,11 @@ pub(crate) fn line(arguments: &Arguments) -> String {
         Verb::Completions { shell } => ("completions", vec![shell.to_string()]),
         Verb::Man => ("man", Vec::new()),
     };
+    match arguments.common.budget {
+        Some(Budget::Full) => option(true, "--budget=full".to_owned()),
+        Some(Budget::Bytes(bytes)) => option(true, format!("--budget={bytes}")),
+        _ => {}
+    }
     option(arguments.common.digests, "--digests".to_owned());
     option(arguments.common.offline, "--offline".to_owned());
     // What starts with a hyphen would be read as an option.
@@ -112,6 +117,8 @@ mod tests {
             "diff --offline --stat -- -a b",
             "sketch --seed 18446744073709551615 a",
             "blame a --among b c --alpha 0.01",
+            "compare a b --budget 50MB",
+            "inspect a --budget full",
         ] {
             assert_eq!(of(of(words).strip_prefix("stemmata ").unwrap()), of(words));
         }
