@@ -125,6 +125,17 @@ pub enum SourceError {
 }
 
 impl SourceError {
+    /// What failed to be fetched, where a reader of bytes passed that on.
+    pub(crate) fn of_fetching(self) -> SourceError {
+        #[cfg(feature = "net")]
+        if let SourceError::Format(FormatError::Io { source, .. }) | SourceError::Open { source, .. } = &self
+            && let Some(fetch) = source.get_ref().and_then(|e| e.downcast_ref::<crate::remote::FetchError>())
+        {
+            return SourceError::Fetch(fetch.clone());
+        }
+        self
+    }
+
     /// What the reader could do about it.
     pub fn hint(&self) -> Option<&'static str> {
         match self {

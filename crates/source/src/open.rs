@@ -71,9 +71,9 @@ impl Opened {
 pub fn open(reference: &ModelRef, options: &OpenOptions<'_>) -> Result<Opened, SourceError> {
     let nowhere = Access::default();
     let access = options.access.unwrap_or(&nowhere);
-    let stopped = |error| match options.stop {
+    let stopped = |error: SourceError| match options.stop {
         Some(stop) if stop.load(Ordering::Relaxed) => SourceError::Interrupted,
-        _ => error,
+        _ => error.of_fetching(),
     };
     let (base, adapter) = match reference {
         ModelRef::Path(path) => match if path.exists() { None } else { merge::split(path) } {

@@ -150,6 +150,10 @@ impl RemoteFile {
                 *self.target.lock().unwrap_or_else(|e| e.into_inner()) = None;
                 return Err(Trouble::Again("the signed address has expired".to_owned(), None));
             }
+            // So does one that came only now, where clocks disagree.
+            400 | 403 | 410 if answer.first.is_some() => {
+                return Err(Trouble::Again("the signed address is refused".to_owned(), None));
+            }
             _ => return Err(refusal(&self.name, &answer)),
         }
         if let Some(coding) = answer.header("Content-Encoding").filter(|c| *c != "identity") {
