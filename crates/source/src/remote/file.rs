@@ -23,6 +23,8 @@ const SKIPPED: u64 = 8 << 20;
 const IN_FLIGHT: usize = 16;
 /// Ranges with so many bytes between them are fetched as one: a request costs about as much.
 const GAP: u64 = 16 << 10;
+/// What lies between may be one part in so many of what is wanted.
+const GAPS: u64 = 32;
 /// Bytes of one request, at most, so that a cut connection costs little.
 const LONGEST: u64 = 2 << 20;
 
@@ -373,10 +375,15 @@ fn coalesce(ranges: &[(u64, u64)], len: u64) -> Vec<(u64, u64)> {
     let mut sorted: Vec<(u64, u64)> =
         ranges.iter().map(|(s, e)| (*s, (*e).min(len))).filter(|(s, e)| s < e).collect();
     sorted.sort_unstable();
+    let mut between = sorted.iter().map(|(start, end)| end - start).sum::<u64>() / GAPS;
     let mut joined: Vec<(u64, u64)> = Vec::new();
     for (start, end) in sorted {
         match joined.last_mut() {
-            Some(last) if start <= last.1.saturating_add(GAP) && end.max(last.1) - last.0 <= LONGEST => {
+            Some(last)
+                if start.saturating_sub(last.1) <= between.min(GAP)
+                    && end.max(last.1) - last.0 <= LONGEST =>
+            {
+                between -= start.saturating_sub(last.1);
                 last.1 = last.1.max(end);
             }
             _ => joined.push((start, end)),
@@ -401,6 +408,7 @@ mod tests {
         assert_eq!(coalesce(&[(100, 200), (0, 50), (40, 120)], 1000), [(0, 200)]);
         assert_eq!(coalesce(&[(0, 10), (1 << 20, 1 << 21)], 1 << 30), [(0, 10), (1 << 20, 1 << 21)]);
         assert_eq!(coalesce(&[(5, 9), (9, 5)], 7), [(5, 7)]);
+        assert_eq!(coalesce(&[(0, 320), (330, 640), (655, 665)], 1000), [(0, 640), (655, 665)]);
         let long: Vec<(u64, u64)> = (0..100).map(|i| (i << 16, (i + 1) << 16)).collect();
         let joined = coalesce(&long, 1 << 30);
         assert_eq!(joined.len(), 4);
