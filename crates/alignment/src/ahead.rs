@@ -1,9 +1,9 @@
 //! Announces to the weights what will be read, so that those that lie elsewhere are fetched many ranges at a time.
 
 use crate::Plan;
-use crate::sample::spans;
 use crate::worker::Stripe;
 use std::sync::Mutex;
+use stemmata_fingerprint::spans;
 use stemmata_model::{ReadError, Span, Weights};
 
 /// Elements of each side that are announced together: 16 MiB of bf16.

@@ -4,10 +4,8 @@
 //! null, however few of the channel's products are summed. What a sample costs is power, which is computed from what was read.
 
 use crate::{PairKey, PairPlan, Plan};
-use stemmata_architecture::View;
-use stemmata_fingerprint::Blocks;
-use stemmata_model::{Span, Weights};
-use stemmata_stats::SplitMix64;
+use stemmata_fingerprint::{Blocks, row_cost, salt};
+use stemmata_model::Weights;
 
 /// What a budget bought.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,7 +36,7 @@ impl Plan {
     /// Pairs whose rows do not lie together in storage are taken out. Looks at extents and encodings, never at values. O(pairs · log rows).
     pub fn sample(&mut self, weights: [&dyn Weights; 2], bytes: u64, seed: u64) -> Sample {
         let (readable, others): (Vec<PairPlan>, Vec<PairPlan>) =
-            std::mem::take(&mut self.pairs).into_iter().partition(|pair| row_cost(pair, weights).is_some());
+            std::mem::take(&mut self.pairs).into_iter().partition(|pair| row_costs(pair, weights).is_some());
         self.pairs = readable;
         let left_out = others.iter().map(|pair| pair.key).collect();
         let chosen = self.choose(weights, bytes, seed);
@@ -53,7 +51,7 @@ impl Plan {
                 pair.sample = Some(blocks);
             }
             for (side, total) in sample.bytes.iter_mut().enumerate() {
-                *total += row_cost(pair, weights).map_or(0, |costs| costs[side]) * rows;
+                *total += row_costs(pair, weights).map_or(0, |costs| costs[side]) * rows;
             }
         }
         sample
@@ -62,11 +60,13 @@ impl Plan {
     fn choose(&self, weights: [&dyn Weights; 2], bytes: u64, seed: u64) -> Vec<Blocks> {
         let blocks = |index: usize, count: u64| {
             let pair = &self.pairs[index];
-            Blocks::new(pair.rows, pair.cols, count, salt(&pair.key, seed))
+            let key = &pair.key;
+            let salt = salt((key.component, key.layer, key.expert), (key.role, key.term), seed);
+            Blocks::new(pair.rows, pair.cols, count, salt)
         };
         // Of the dearer side, so that both stay within the budget.
         let cost = |index: usize, blocks: &Blocks| {
-            let dearer = row_cost(&self.pairs[index], weights).map_or(0, |costs| costs[0].max(costs[1]));
+            let dearer = row_costs(&self.pairs[index], weights).map_or(0, |costs| costs[0].max(costs[1]));
             blocks.rows().saturating_mul(dearer)
         };
         let count = self.pairs.len();
@@ -100,32 +100,7 @@ impl Plan {
 }
 
 /// Bytes of one row of candidate and reference; `None` where a row does not lie in one piece.
-fn row_cost(pair: &PairPlan, weights: [&dyn Weights; 2]) -> Option<[u64; 2]> {
-    let one = |weights: &dyn Weights, view: &View| {
-        let dense = view.col_stride == 1 || pair.cols <= 1;
-        weights.cost(view.tensor, pair.cols).filter(|_| dense)
-    };
-    Some([one(weights[0], &pair.candidate)?, one(weights[1], &pair.reference)?])
-}
-
-/// A number for each tensor, so that different tensors give up different rows.
-fn salt(key: &PairKey, seed: u64) -> u64 {
-    let words = [
-        key.component as u64,
-        key.layer.map_or(u64::MAX, u64::from),
-        key.expert.map_or(u64::MAX, u64::from),
-        key.role as u64,
-        key.term as u64,
-    ];
-    words.iter().fold(seed, |salt, word| SplitMix64::new(salt ^ word).next_u64())
-}
-
-/// The elements of rows `first .. first + rows` of a matrix, `cols` of each.
-pub(crate) fn spans(view: &View, first: u64, rows: u64, cols: u64) -> Vec<Span> {
-    let span = |start, len| Span { tensor: view.tensor, start, len };
-    let stored = view.order == stemmata_architecture::RowOrder::Stored;
-    if stored && view.row_stride == cols {
-        return vec![span(view.first + first * view.row_stride, rows * cols)];
-    }
-    (first..first + rows).map(|row| span(view.first + view.stored_row(row) * view.row_stride, cols)).collect()
+fn row_costs(pair: &PairPlan, weights: [&dyn Weights; 2]) -> Option<[u64; 2]> {
+    let [c, r] = weights;
+    Some([row_cost(c, &pair.candidate, pair.cols)?, row_cost(r, &pair.reference, pair.cols)?])
 }

@@ -4,6 +4,7 @@ use crate::input::Whole;
 use crate::{AuditError, Settings};
 use stemmata_alignment::{Measurement, PairMeasurement, Plan, Sample};
 use stemmata_evidence::{Judgement, Kind, NotTested};
+use stemmata_fingerprint::{Blocks, row_cost};
 use stemmata_model::Weights;
 
 /// Bytes that may be fetched of each model.
@@ -47,7 +48,7 @@ pub(crate) fn of_weights(settings: &Settings<'_>, models: &[&Whole]) -> Option<u
     let size = |whole: &&Whole| whole.opened.checkpoint.files.iter().map(|f| f.len).sum::<u64>();
     let fits =
         |whole: &&Whole| size(whole).saturating_mul(PASSES).saturating_add(whole.opened.overhead) <= bytes;
-    if models.iter().all(|whole| fits(whole)) {
+    if models.iter().all(fits) {
         return None;
     }
     let overhead = models.iter().map(|whole| whole.opened.overhead).max().unwrap_or(0);
@@ -66,6 +67,20 @@ pub(crate) fn needs_everything(
         }
         _ => Ok(()),
     }
+}
+
+/// Blocks of rows of each tensor that `bytes` pay for: a power of two, so that models of about one size give sketches that compare.
+pub(crate) fn blocks(bytes: u64, whole: &Whole) -> Result<u32, AuditError> {
+    let cost = |blocks: u32| {
+        let of = |part: &stemmata_architecture::Part| {
+            let row = row_cost(whole.weights(), &part.view, part.view.cols).unwrap_or(0);
+            Blocks::new(part.view.rows, part.view.cols, u64::from(blocks), 0).rows().saturating_mul(row)
+        };
+        whole.anatomy.parts.iter().map(of).fold(0, u64::saturating_add)
+    };
+    let affordable = (0..31).map(|power| 1 << power).take_while(|blocks| cost(*blocks) <= bytes).last();
+    let path = || whole.facts.reference.clone();
+    affordable.ok_or_else(|| AuditError::NeedsEverything { path: path(), verb: "sketch" })
 }
 
 /// What is known without reading a weight: every pair lies at the same place in files that have the same SHA-256.

@@ -11,7 +11,7 @@ use stemmata_architecture::{ChannelAxis, Component, Term};
 use stemmata_evidence::{
     Evidence, Judgement, Kind, NotTested, Scope, StorageFacts, TestKind, asks_for_map, judge, rounding,
 };
-use stemmata_fingerprint::{Sketch, comparable};
+use stemmata_fingerprint::{Sketch, SketchParams, comparable};
 use stemmata_model::{DType, Encoding, Level, Weights};
 
 /// Outcome of a comparison.
@@ -78,7 +78,15 @@ pub fn compare(
             (measurement, judgement, made)
         }
         _ => {
-            let (c, r) = (sketch_of(&candidate, settings, watch)?, sketch_of(&reference, settings, watch)?);
+            let blocks = [&candidate, &reference].map(|subject| match subject {
+                Subject::Sketch(sketch, _) => Some(sketch.params.blocks),
+                Subject::Checkpoint(_) => None,
+            });
+            // The other side is read as the sketch at hand was made.
+            let blocks = blocks[0].or(blocks[1]).unwrap_or(settings.params.blocks);
+            let params = SketchParams { blocks, ..settings.params };
+            let c = sketch_of(&candidate, params, settings, watch)?;
+            let r = sketch_of(&reference, params, settings, watch)?;
             comparable(&c, &r).map_err(|parameter| AuditError::NotComparable { parameter })?;
             let mut measurement = measure_sketches(&c, &r);
             let storage = StorageFacts::default();
@@ -182,10 +190,20 @@ fn look(
     Ok(judge(measurement, storage, &settings.rule))
 }
 
-fn sketch_of(subject: &Subject, settings: &Settings<'_>, watch: Watch<'_>) -> Result<Sketch, AuditError> {
+fn sketch_of(
+    subject: &Subject,
+    params: SketchParams,
+    settings: &Settings<'_>,
+    watch: Watch<'_>,
+) -> Result<Sketch, AuditError> {
     match subject {
         Subject::Sketch(sketch, _) => Ok((**sketch).clone()),
-        Subject::Checkpoint(whole) => sketching::of(whole, settings, watch),
+        Subject::Checkpoint(whole) => {
+            if params.blocks == 0 {
+                budget::needs_everything("compare with a sketch of everything", settings, &[whole])?;
+            }
+            sketching::of(whole, params, settings, watch)
+        }
     }
 }
 

@@ -164,7 +164,7 @@ impl Subject {
         let options = OpenOptions {
             backend: settings.backend,
             stop: Some(settings.stop),
-            access: Some(settings.access),
+            access: settings.access,
             budget: settings.budget.for_opening(),
             ..OpenOptions::default()
         };
@@ -299,6 +299,9 @@ fn sketch_facts(sketch: &Sketch, text: &str) -> InputFacts {
         layers: sketch.components.iter().map(|c| (c.component.name(), c.layers)).collect(),
         declared_base: Vec::new(),
         declared_license: None,
-        notes: vec![format!("sketch of {}", printable(&sketch.reference))],
+        notes: vec![match sketch.params.blocks {
+            0 => format!("sketch of {}", printable(&sketch.reference)),
+            n => format!("sketch of {n} blocks of rows of each tensor of {}", printable(&sketch.reference)),
+        }],
     }
 }

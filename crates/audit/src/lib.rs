@@ -60,8 +60,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct Settings<'a> {
     /// How bytes are fetched.
     pub backend: Backend,
-    /// Where references lead.
-    pub access: &'a Access,
+    /// Where references lead; without it only local paths do.
+    pub access: Option<&'a Access>,
     /// Bytes that may be fetched of each model.
     pub budget: Budget,
     /// Worker threads; 0 means one per processor.

@@ -45,7 +45,7 @@ fn access(hub: &Hub) -> Access {
 fn settings<'a>(access: &'a Access, stop: &'a AtomicBool, budget: Budget) -> Settings<'a> {
     Settings {
         backend: Backend::Read,
-        access,
+        access: Some(access),
         budget,
         threads: 2,
         stop,
@@ -111,6 +111,43 @@ fn what_reads_everything_asks_first() {
     let [c, r] = here.each_ref().map(|path| path.to_str().unwrap());
     let local = stemmata_audit::diff(c, r, &settings(&access, &stop, Budget::Auto), &mut |_| {}).unwrap();
     assert_eq!(elsewhere.rows, local.rows);
+}
+
+#[test]
+fn sketches_of_a_sample_compare_with_each_other_and_with_models() {
+    let hub = start(Faults::default(), Manners::default());
+    let (access, stop) = (access(&hub), AtomicBool::new(false));
+    // Two blocks of each tensor of these are a good part of them, and not all.
+    let budget = Budget::Bytes(1_500_000);
+    let folder = tempfile::tempdir().unwrap();
+    let made = |model: &str, name: &str| {
+        let sketched = stemmata_audit::sketch(model, &settings(&access, &stop, budget), &mut |_| {}).unwrap();
+        let path = folder.path().join(name);
+        std::fs::write(&path, sketched.bytes).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (base, child, other) = (made(BASE, "base"), made(CHILD, "child"), made(OTHER, "other"));
+    assert_eq!(run(&access, &child, &base, budget).unwrap().judgement.verdict.kind, Kind::Related);
+    let acquitted = run(&access, &other, &base, budget).unwrap();
+    assert!(!acquitted.judgement.verdict.kind.is_dependence());
+    assert!(acquitted.reference.notes[0].contains("block"), "{:?}", acquitted.reference.notes);
+    // A model beside a sketch is read at the sketch's rows.
+    let beside = run(&access, CHILD, &base, budget).unwrap();
+    assert_eq!(beside.judgement.verdict.kind, Kind::Related);
+    let itself = run(&access, BASE, &base, budget).unwrap();
+    assert_eq!(itself.judgement.verdict.kind, Kind::Related, "a sample cannot say that all is equal");
+    let whole = made_whole(&access, folder.path());
+    let error = run(&access, CHILD, &whole, SOME).map(|_| ()).unwrap_err();
+    assert!(matches!(error, AuditError::NeedsEverything { .. }), "{error}");
+}
+
+/// A sketch of all of the base.
+fn made_whole(access: &Access, folder: &Path) -> String {
+    let stop = AtomicBool::new(false);
+    let sketched = stemmata_audit::sketch(BASE, &settings(access, &stop, Budget::Full), &mut |_| {}).unwrap();
+    let path = folder.join("whole");
+    std::fs::write(&path, sketched.bytes).unwrap();
+    path.to_str().unwrap().to_owned()
 }
 
 /// Two hundred runs, each with its own mixture of faults: an error now and then, a wrong verdict never.

@@ -36,7 +36,7 @@ pub(crate) fn run(arguments: &Arguments) -> u8 {
     });
     let access = environment::access(common.offline, Arc::clone(&stop));
     let settings = Settings {
-        access: &access,
+        access: Some(&access),
         budget: common.budget.unwrap_or_default(),
         backend: if common.mmap { Backend::Map } else { Backend::Read },
         threads: common.threads,

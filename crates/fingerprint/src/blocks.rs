@@ -1,5 +1,7 @@
 //! Which rows of a matrix are read when not all can be: blocks of rows, fixed before any value is seen.
 
+use stemmata_architecture::{Component, Role, RowOrder, Term, View};
+use stemmata_model::{Span, Weights};
 use stemmata_stats::SplitMix64;
 
 /// Elements of one block, as far as whole rows allow: 64 KiB of bf16, which is what one request of a hub's storage handles best.
@@ -52,6 +54,32 @@ impl Blocks {
     pub fn indices(&self) -> impl Iterator<Item = u64> + '_ {
         self.iter().flat_map(|(first, rows)| first..first + rows)
     }
+}
+
+/// A number for each tensor, so that different tensors give up different rows.
+pub fn salt(
+    (component, layer, expert): (Component, Option<u32>, Option<u32>),
+    (role, term): (Role, Term),
+    seed: u64,
+) -> u64 {
+    let place = |index: Option<u32>| index.map_or(u64::MAX, u64::from);
+    let words = [component as u64, place(layer), place(expert), role as u64, term as u64];
+    words.iter().fold(seed, |salt, word| SplitMix64::new(salt ^ word).next_u64())
+}
+
+/// Bytes of `cols` values of one row; `None` where a row does not lie in one piece.
+pub fn row_cost(weights: &dyn Weights, view: &View, cols: u64) -> Option<u64> {
+    let dense = view.col_stride == 1 || cols <= 1;
+    weights.cost(view.tensor, cols).filter(|_| dense)
+}
+
+/// The elements of rows `first .. first + rows` of a matrix, `cols` of each.
+pub fn spans(view: &View, first: u64, rows: u64, cols: u64) -> Vec<Span> {
+    let span = |start, len| Span { tensor: view.tensor, start, len };
+    if view.order == RowOrder::Stored && view.row_stride == cols {
+        return vec![span(view.first + first * view.row_stride, rows * cols)];
+    }
+    (first..first + rows).map(|row| span(view.first + view.stored_row(row) * view.row_stride, cols)).collect()
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ mod rows;
 mod self_check;
 mod sketch;
 
-pub use blocks::{BLOCK, Blocks};
+pub use blocks::{BLOCK, Blocks, row_cost, salt, spans};
 pub use build::{Builder, sketch_layers, sketch_model};
 pub use clip::{clip, clip_limit, content_salt, is_constant, mix};
 pub use count_sketch::{CountSketch, picked, quantize};

@@ -28,6 +28,9 @@ enum Place {
     Remote(crate::remote::Repository),
 }
 
+/// Bytes of a file beside the weights, and which file of this machine they are from.
+pub(crate) type SideFile = (Vec<u8>, Option<FileId>);
+
 /// The weight files of a directory, by how they are put together.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Layout {
@@ -90,11 +93,7 @@ impl Directory {
     }
 
     /// The bytes of the entry `name` and which file they are from; `None` when there is no such entry.
-    pub(crate) fn read(
-        &self,
-        name: &str,
-        limit: u64,
-    ) -> Result<Option<(Vec<u8>, Option<FileId>)>, SourceError> {
+    pub(crate) fn read(&self, name: &str, limit: u64) -> Result<Option<SideFile>, SourceError> {
         if self.names.binary_search_by(|n| n.as_str().cmp(name)).is_err() {
             return Ok(None);
         }

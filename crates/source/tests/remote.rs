@@ -88,10 +88,9 @@ fn secrets_stay_with_the_hub() {
 fn faults_cost_time_and_never_a_value() {
     for seed in 0..12 {
         let hub = start(nova(), Faults::all(seed, 0.06), Manners::default());
-        let read = try_open("hf:acme/nova", &access(&hub)).and_then(|opened| {
-            Ok(values(&opened).expect("eight failures in a row are rarer than one in a million"))
-        });
-        assert_eq!(read.unwrap(), local(), "seed {seed}");
+        let opened = try_open("hf:acme/nova", &access(&hub)).unwrap();
+        // Eight failures in a row are rarer than one in a million.
+        assert_eq!(values(&opened).unwrap(), local(), "seed {seed}");
     }
 }
 
@@ -260,4 +259,74 @@ fn ollama_models_are_found_by_their_manifests_and_lead_nowhere_else() {
     assert!(
         try_open("ollama:nova:none", &access).is_err() && try_open("ollama:nova:absent", &access).is_err()
     );
+}
+
+#[test]
+fn other_places_read_like_the_directory_they_came_from() {
+    let hub = start(nova(), Faults::default(), Manners::default());
+    let all = Access {
+        modelscope: hub.url.clone(),
+        s3: Some(hub.url.clone()),
+        gcs: hub.url.clone(),
+        ..access(&hub)
+    };
+    for text in ["modelscope:acme/nova", "s3://store/acme/nova", "gs://store/acme/nova/"] {
+        let opened = try_open(text, &all).unwrap();
+        assert_eq!(values(&opened).unwrap(), local(), "{text}");
+        assert!(opened.hazards.iter().any(|hazard| hazard.code == "revision-not-pinned"), "{text}");
+    }
+    let file = "acme/nova/model-00002-of-00002.safetensors";
+    for text in [format!("s3://store/{file}"), format!("{}/store/{file}", hub.url)] {
+        let opened = try_open(&text, &all).unwrap();
+        assert!(opened.hazards.iter().any(|hazard| hazard.code == "missing-shards"), "{text}");
+        assert_eq!(opened.checkpoint.files.len(), 1);
+    }
+    for text in
+        ["s3://store/acme/no", "modelscope:acme/other", "s3://store/x", &format!("{}/store/x", hub.url)]
+    {
+        assert!(try_open(text, &all).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn an_adapter_may_lie_elsewhere_than_its_base() {
+    let folder = tempfile::tempdir().unwrap();
+    let (base, adapter) = (folder.path().join("base"), folder.path().join("adapter"));
+    let write = |path: &Path, name: &str, tensors: &[(&str, [usize; 2])]| {
+        std::fs::create_dir_all(path).unwrap();
+        let (mut header, mut at, mut bytes) = (Vec::new(), 0, Vec::new());
+        for (name, [rows, cols]) in tensors {
+            let end = at + rows * cols * 4;
+            header.push(format!(
+                r#""{name}":{{"dtype":"F32","shape":[{rows},{cols}],"data_offsets":[{at},{end}]}}"#
+            ));
+            bytes.extend((0..rows * cols).flat_map(|i| (i as f32 * 0.01).to_le_bytes()));
+            at = end;
+        }
+        let header = format!("{{{}}}", header.join(","));
+        let mut file = (header.len() as u64).to_le_bytes().to_vec();
+        file.extend(header.into_bytes());
+        file.extend(bytes);
+        std::fs::write(path.join(name), file).unwrap();
+    };
+    let weight = "model.layers.0.self_attn.q_proj";
+    write(&base, "model.safetensors", &[(&format!("{weight}.weight"), [8, 8])]);
+    let factor = |which: &str| format!("base_model.model.{weight}.lora_{which}.weight");
+    write(&adapter, "adapter_model.safetensors", &[(&factor("A"), [2, 8]), (&factor("B"), [8, 2])]);
+    let config = r#"{"peft_type":"LORA","r":2,"lora_alpha":4,"target_modules":["q_proj"]}"#;
+    std::fs::write(adapter.join("adapter_config.json"), config).unwrap();
+    let served = [("acme/base", &base), ("acme/lora", &adapter)];
+    let served = served.map(|(name, path)| (name.to_owned(), of_directory(path, &digest)));
+    let hub = Hub::start(BTreeMap::from(served), Faults::default(), Manners::default());
+    let here = format!("{}+{}", base.display(), adapter.display());
+    let expected = values(&try_open(&here, &access(&hub)).unwrap()).unwrap();
+    for text in [
+        "hf:acme/base+hf:acme/lora".to_owned(),
+        format!("hf:acme/base+{}", adapter.display()),
+        format!("{}+hf:acme/lora", base.display()),
+    ] {
+        let opened = try_open(&text, &access(&hub)).unwrap();
+        assert_eq!(values(&opened).unwrap(), expected, "{text}");
+        assert!(matches!(opened.resolved, ModelRef::Merged { .. }));
+    }
 }

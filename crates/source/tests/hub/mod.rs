@@ -272,7 +272,10 @@ impl State {
         if let Some(busy) = self.busy() {
             return busy;
         }
-        let path = request.path.split('?').next().unwrap_or_default();
+        let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
+        if let Some(answer) = self.of_other_places(path, query, request) {
+            return answer;
+        }
         if let Some(rest) = path.strip_prefix("/api/models/") {
             let (name, revision) = rest.split_once("/revision/").unwrap_or((rest, "main"));
             let Some(found) = self.repositories.get(name) else {
@@ -309,6 +312,43 @@ impl State {
             .with(format!("X-Linked-Size: {}", file.content.len()))
             .with(format!("X-Linked-ETag: \"{sha256}\""))
             .with(format!("X-Xet-Hash: {sha256}"))
+    }
+
+    /// ModelScope's API under `/api/v1`, and an object store with one bucket, `store`.
+    fn of_other_places(&self, path: &str, query: &str, request: &Request) -> Option<Answer> {
+        if let Some(rest) = path.strip_prefix("/api/v1/models/") {
+            let (name, what) = rest.split_once("/repo")?;
+            let found = self.repositories.get(name)?;
+            if what == "/files" {
+                let one = |(name, file): (&String, &File)| {
+                    let (len, sha256) = (file.content.len(), file.sha256.as_deref().unwrap_or(""));
+                    format!(r#"{{"Type":"blob","Path":"{name}","Size":{len},"Sha256":"{sha256}"}}"#)
+                };
+                let files: Vec<String> = found.files.iter().map(one).collect();
+                let text = format!(r#"{{"Code":200,"Data":{{"Files":[{}]}}}}"#, files.join(","));
+                return Some(Answer::text(200, &text));
+            }
+            let file = query.split('&').find_map(|pair| pair.strip_prefix("FilePath="))?;
+            return Some(self.part(request, name, found.files.get(file)?));
+        }
+        let key = path.strip_prefix("/store")?;
+        let all = self.repositories.iter().flat_map(|(name, repository)| {
+            repository.files.iter().map(move |(file, content)| (format!("{name}/{file}"), content))
+        });
+        if query.contains("list-type=2") {
+            let prefix = query.split('&').find_map(|pair| pair.strip_prefix("prefix="))?.replace("%2F", "/");
+            let one = |(key, file): (String, &File)| {
+                format!("<Contents><Key>{key}</Key><Size>{}</Size></Contents>", file.content.len())
+            };
+            let listed: Vec<String> = all.filter(|(key, _)| key.starts_with(&prefix)).map(one).collect();
+            return Some(Answer::text(
+                200,
+                &format!("<ListBucketResult>{}</ListBucketResult>", listed.concat()),
+            ));
+        }
+        let mut all = all;
+        let (_, file) = all.find(|(name, _)| name == key.trim_start_matches('/'))?;
+        Some(self.part(request, "store", file).with("ETag: \"one\"".to_owned()))
     }
 
     fn of_caches(&self, request: &Request) -> Answer {
