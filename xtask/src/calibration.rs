@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 
 use crate::{Failure, no_more, take_option};
 use pairs::Model;
-#[cfg(feature = "train")]
 pub(crate) use pairs::settings;
 use stemmata_audit::ContextStatistic;
 

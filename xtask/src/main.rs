@@ -22,6 +22,7 @@ mod material;
 #[cfg(feature = "train")]
 mod power;
 mod rating;
+mod remote;
 mod tidy;
 #[cfg(feature = "train")]
 mod train;
@@ -37,6 +38,8 @@ commands:
   rating          coverage of ratings' intervals on drawn votes  [--sets N] [--out FILE] [--date TEXT]
   calibrate-zoo   train independent models for calibration    [--out DIR] [--models N] [--only NAMES] [--shared-init K]
   calibrate-lines train bases, their children and models of the same start  [--out DIR] [--models N] [--gpt2 N]
+  remote          compare a synthetic 8B pair on a local server under budgets  [--full]
+  memory          peak memory against the size of the models, as a chart  [--tool PATH] [--scratch DIR] [--out FILE]
   power           disguise and change bases, and count what is found  [--out DIR] [--models DIR] [--bases N] [--only WORDS] [--date TEXT]
 ";
 
@@ -55,6 +58,8 @@ fn main() -> ExitCode {
         "calibrate-zoo" => calibrate_zoo(options),
         "calibrate-lines" => calibrate_lines(options),
         "power" => power(options),
+        "remote" => remote::run(options),
+        "memory" => remote::memory(options),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");
             Ok(())

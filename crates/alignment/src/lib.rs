@@ -4,6 +4,7 @@
 //! Must not know: files, formats, verdicts. It measures; `evidence` judges.
 #![forbid(unsafe_code)]
 
+mod ahead;
 mod channels;
 mod cka;
 mod controls;
@@ -14,6 +15,7 @@ mod measurement;
 pub mod mixture;
 mod plan;
 mod rows;
+mod sample;
 mod search;
 mod sketches;
 mod stream;
@@ -35,6 +37,7 @@ pub use measurement::{
 };
 pub use plan::{PairPlan, Plan, plan, plan_along};
 pub use rows::{EqualRows, equal_rows};
+pub use sample::Sample;
 pub use search::{Basis, Hypothesis, LayerMatch, Search, SearchPlan, SharedTokens, search_plan};
 pub use sketches::{measure_sketches, symmetry_checks};
 pub use stream::{Options, Progress, measure};

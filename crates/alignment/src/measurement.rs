@@ -209,6 +209,8 @@ pub struct Measurement {
     pub reference_only: Vec<Unmatched>,
     /// Which layer comes from which, where that was looked for.
     pub structure: crate::Structure,
+    /// What was read, where a budget did not allow everything.
+    pub sample: Option<crate::Sample>,
     /// True when the products come from sketches of the channels rather than from all weights.
     pub sketched: bool,
 }

@@ -3,7 +3,7 @@
 use crate::{LayerMap, PairKey, Unmatched};
 use std::collections::{BTreeMap, BTreeSet};
 use stemmata_architecture::{Anatomy, ChannelAxis, ChannelMap, Part, View, channel_maps, labels_units};
-use stemmata_fingerprint::flipped;
+use stemmata_fingerprint::{Blocks, flipped};
 
 /// One pair of logical tensors and what it contributes to.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +28,8 @@ pub struct PairPlan {
     pub units: bool,
     /// Whether the candidate's and the reference's role is a guess.
     pub guessed: [bool; 2],
+    /// The rows that are read, where not all are.
+    pub sample: Option<Blocks>,
 }
 
 /// What will be read and compared.
@@ -44,7 +46,14 @@ pub struct Plan {
 impl Plan {
     /// Elements that will be read from each side.
     pub fn elements(&self) -> u64 {
-        self.pairs.iter().map(|pair| pair.rows * pair.cols).sum()
+        self.pairs.iter().map(|pair| pair.rows_read() * pair.cols).sum()
+    }
+}
+
+impl PairPlan {
+    /// Rows that are read.
+    pub(crate) fn rows_read(&self) -> u64 {
+        self.sample.as_ref().map_or(self.rows, Blocks::rows)
     }
 }
 
@@ -144,5 +153,6 @@ fn pair(c: &Part, r: &Part, candidate: &Anatomy, reference: &Anatomy) -> PairPla
         col_map,
         units,
         guessed,
+        sample: None,
     }
 }

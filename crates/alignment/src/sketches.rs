@@ -4,7 +4,7 @@ use crate::fixed::count_fixed;
 use crate::{
     Channel, ChannelGroup, FixedPoints, Measurement, PairKey, PairMeasurement, Side, SymmetryCheck, Unmatched,
 };
-use stemmata_fingerprint::{Factor, GroupSketch, PartSummary, Sketch};
+use stemmata_fingerprint::{Blocks, Factor, GroupSketch, PartSummary, Sketch};
 
 /// Measures a pair from sketches that are [`stemmata_fingerprint::comparable`].
 ///
@@ -91,6 +91,7 @@ fn pair_parts(candidate: &Sketch, reference: &Sketch, out: &mut Measurement) {
         role: p.role,
         term: p.term,
     };
+    let blocks = u64::from(candidate.params.blocks);
     let unmatched = |p: &PartSummary| Unmatched { key: key(p), elements: p.rows.saturating_mul(p.cols) };
     let theirs: std::collections::BTreeMap<PairKey, (usize, &PartSummary)> =
         reference.parts.iter().enumerate().map(|(i, p)| (key(p), (i, p))).collect();
@@ -104,7 +105,10 @@ fn pair_parts(candidate: &Sketch, reference: &Sketch, out: &mut Measurement) {
                 candidate_shape: (c.rows, c.cols),
                 reference_shape: (r.rows, r.cols),
                 moments: None,
-                identical: (c.rows, c.cols) == (r.rows, r.cols) && c.digest == r.digest,
+                // Of a sample, equality says nothing of the rest.
+                identical: (c.rows, c.cols) == (r.rows, r.cols)
+                    && c.digest == r.digest
+                    && (blocks == 0 || Blocks::new(c.rows, c.cols, blocks, 0).is_all()),
             }),
             None => out.candidate_only.push(unmatched(c)),
         }

@@ -1,6 +1,7 @@
 //! One pass over both models. Stripes of rows go to the workers in storage order; their results are merged in that order and
 //! the tensors in plan order, so neither the number of threads nor their speed changes a bit of the outcome.
 
+use crate::ahead::Ahead;
 use crate::channels::{Groups, SideProducts};
 use crate::fixed::{self, count_fixed};
 use crate::units::{UnitSums, Units};
@@ -60,18 +61,23 @@ pub fn measure(
     };
     let next = AtomicUsize::new(0);
     let failed = AtomicBool::new(false);
-    let one = |worker: &mut Worker<'_>, stripe: &Stripe| {
+    let ahead = Ahead::new(plan, &stripes, [candidate, reference]);
+    let one = |worker: &mut Worker<'_>, index: usize| {
         if options.stop.load(Ordering::Relaxed) {
             return Err(ReadError::Interrupted);
         }
+        ahead.announce(index)?;
+        let stripe = &stripes[index];
         worker.run(&plan.pairs[stripe.pair], stripe)
     };
     let work = |send: mpsc::SyncSender<(usize, Result<StripeSums, ReadError>)>| {
         let mut worker = Worker::new(candidate, reference);
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(stripe) = stripes.get(index) else { break };
-            if failed.load(Ordering::Relaxed) || send.send((index, one(&mut worker, stripe))).is_err() {
+            if index >= stripes.len()
+                || failed.load(Ordering::Relaxed)
+                || send.send((index, one(&mut worker, index))).is_err()
+            {
                 break;
             }
         }
@@ -91,7 +97,7 @@ pub fn measure(
         drop(send);
         if spawned == 0 {
             let mut worker = Worker::new(candidate, reference);
-            return merge(plan, &stripes, &mut |index| one(&mut worker, &stripes[index]), progress);
+            return merge(plan, &stripes, &mut |index| one(&mut worker, index), progress);
         }
         let mut waiting = BTreeMap::new();
         let mut arrival = |index: usize| loop {
@@ -118,8 +124,13 @@ fn stripes(plan: &Plan) -> Vec<Stripe> {
     order.sort_by_key(|&i| (plan.pairs[i].candidate.tensor, plan.pairs[i].candidate.first, i));
     let mut stripes = Vec::new();
     for pair in order {
-        let PairPlan { rows, cols, .. } = plan.pairs[pair];
-        if rows == 0 || cols == 0 {
+        let PairPlan { rows, cols, sample, .. } = plan.pairs[pair];
+        if let Some(sample) = sample.filter(|sample| sample.rows() > 0) {
+            stripes.extend(sample.iter().map(|(first, rows)| Stripe { pair, first, rows, last: false }));
+            stripes.iter_mut().last().iter_mut().for_each(|stripe| stripe.last = true);
+            continue;
+        }
+        if rows == 0 || cols == 0 || sample.is_some() {
             stripes.push(Stripe { pair, first: 0, rows: 0, last: true });
             continue;
         }
@@ -208,10 +219,22 @@ impl PairSums {
             reference: pair.reference.tensor,
             candidate_shape,
             reference_shape,
-            identical: candidate_shape == reference_shape && moments.n > 0 && moments.changed == 0,
+            identical: candidate_shape == reference_shape
+                && moments.n > 0
+                && moments.n == candidate_shape.0 * candidate_shape.1
+                && moments.changed == 0,
             moments: Some(moments),
         };
-        let sides = [(pair.row_map, self.rows), (pair.col_map, self.cols)]
+        // Rows that were not read have no product and no reach.
+        let rows = match &pair.sample {
+            Some(sample) if pair.row_map.is_some() => {
+                let mut all = vec![(0.0, 0.0, 0.0); pair.rows as usize];
+                sample.indices().zip(self.rows).for_each(|(row, sums)| all[row as usize] = sums);
+                all
+            }
+            _ => self.rows,
+        };
+        let sides = [(pair.row_map, rows), (pair.col_map, self.cols)]
             .map(|(map, sums)| map.map(|map| SideProducts { map, sums }));
         FinishedPair { measurement, squares: self.squares, sides, fixed_points, checks }
     }

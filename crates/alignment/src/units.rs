@@ -57,7 +57,12 @@ impl Units {
 
     fn picked(pair: &PairPlan) -> Vec<u64> {
         let units = if pair.flipped { pair.cols } else { pair.rows };
-        if pair.units { picked(units, fixed::UNITS).collect() } else { Vec::new() }
+        match &pair.sample {
+            _ if !pair.units => Vec::new(),
+            // Units are rows, and other rows are not at hand.
+            Some(sample) if !pair.flipped => sample.indices().take(fixed::UNITS as usize).collect(),
+            _ => picked(units, fixed::UNITS).collect(),
+        }
     }
 
     /// Whether `row` holds anything of a picked unit.

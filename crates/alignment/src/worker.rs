@@ -256,7 +256,7 @@ impl Chunks<'_> {
         let every = (self.pair.rows / SAMPLED_ROWS).max(1);
         for index in 0..rows {
             let row = first + index;
-            let sampled = channels && row.is_multiple_of(every);
+            let sampled = channels && (self.pair.sample.is_some() || row.is_multiple_of(every));
             if channels && row < self.pair.cols {
                 for (operand, alone) in both.iter().zip(&mut self.out.alone) {
                     alone.add_diagonal(row, operand.value(index as usize * cols + row as usize));
@@ -282,7 +282,7 @@ impl Chunks<'_> {
 /// Which rows of the chunk that begins at row `first` have their sums of order four formed: those describe, and a quarter of a
 /// large tensor describes it as well.
 fn fourth_rows(pair: &PairPlan, first: u64) -> FourthRows {
-    let every = if pair.rows * pair.cols < WHOLE { 1 } else { 4 };
+    let every = if pair.rows_read() * pair.cols < WHOLE { 1 } else { 4 };
     FourthRows { first: ((every - first % every) % every) as usize, every: every as usize }
 }
 

@@ -92,6 +92,8 @@ fn run(paths: &[PathBuf; 2], backend: Backend) {
     let stop = AtomicBool::new(false);
     let settings = Settings {
         backend,
+        access: None,
+        budget: stemmata_audit::Budget::Auto,
         threads: 2,
         stop: &stop,
         digests: false,

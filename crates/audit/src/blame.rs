@@ -109,6 +109,9 @@ pub fn blame(
     let ours = Subject::open(candidate, settings, watch)?;
     let theirs: Vec<Subject> =
         references.iter().map(|text| Subject::open(text, settings, watch)).collect::<Result<_, _>>()?;
+    for subject in std::iter::once(&ours).chain(&theirs) {
+        subject.needs_everything("blame", settings)?;
+    }
     let wanted = |part: &Part, anatomy: &Anatomy| places_layers(part, anatomy) || part.layer.is_none();
     let sketch = sketch_parts(&ours, &wanted, settings, watch)?;
     let (mut beside, mut tests) = (Vec::new(), 0);

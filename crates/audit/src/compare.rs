@@ -5,13 +5,13 @@ use crate::structure::Pair;
 use crate::{
     AuditError, ContextStatistic, Controls, Finding, InputFacts, SearchMode, Settings, Subject, Watch,
 };
-use crate::{context, controls, measuring, searching, sketching, structure, studying};
+use crate::{budget, context, controls, measuring, searching, sketching, structure, studying};
 use stemmata_alignment::{Measurement, Shapes, SymmetryCheck, measure_sketches, plan, search_plan};
 use stemmata_architecture::{ChannelAxis, Component, Term};
 use stemmata_evidence::{
     Evidence, Judgement, Kind, NotTested, Scope, StorageFacts, TestKind, asks_for_map, judge, rounding,
 };
-use stemmata_fingerprint::{Sketch, comparable};
+use stemmata_fingerprint::{Sketch, SketchParams, comparable};
 use stemmata_model::{DType, Encoding, Level, Weights};
 
 /// Outcome of a comparison.
@@ -59,8 +59,18 @@ pub fn compare(
     let (measurement, mut judgement, controls) = match (&candidate, &reference) {
         (Subject::Checkpoint(c), Subject::Checkpoint(r)) => {
             let (models, storage) = ([c.model(), r.model()], storage_facts(c, r));
-            let (measurement, mut judgement) = decide(models, &storage, None, settings, watch)?;
-            studying::refine(&mut judgement, &measurement, c, r, settings)?;
+            let bytes = budget::of_weights(settings, &[c, r]);
+            if settings.controls > 0 {
+                budget::needs_everything("compare --controls", settings, &[c, r])?;
+            }
+            let (measurement, judgement) = match bytes {
+                Some(bytes) => within(bytes, [c, r], &storage, settings, watch)?,
+                None => {
+                    let (measurement, mut judgement) = decide(models, &storage, None, settings, watch)?;
+                    studying::refine(&mut judgement, &measurement, c, r, settings)?;
+                    (measurement, judgement)
+                }
+            };
             let made = match settings.controls {
                 0 => None,
                 _ => Some(controls::run(models, &storage, &measurement, &judgement, settings, watch)?),
@@ -68,7 +78,15 @@ pub fn compare(
             (measurement, judgement, made)
         }
         _ => {
-            let (c, r) = (sketch_of(&candidate, settings, watch)?, sketch_of(&reference, settings, watch)?);
+            let blocks = [&candidate, &reference].map(|subject| match subject {
+                Subject::Sketch(sketch, _) => Some(sketch.params.blocks),
+                Subject::Checkpoint(_) => None,
+            });
+            // The other side is read as the sketch at hand was made.
+            let blocks = blocks[0].or(blocks[1]).unwrap_or(settings.params.blocks);
+            let params = SketchParams { blocks, ..settings.params };
+            let c = sketch_of(&candidate, params, settings, watch)?;
+            let r = sketch_of(&reference, params, settings, watch)?;
             comparable(&c, &r).map_err(|parameter| AuditError::NotComparable { parameter })?;
             let mut measurement = measure_sketches(&c, &r);
             let storage = StorageFacts::default();
@@ -106,6 +124,29 @@ pub fn compare(
         bytes_read,
         seed: settings.params.seed,
     })
+}
+
+/// Measures and judges what `bytes` of each model pay for, at equal indices only. Which tests there are is known before anything is read,
+/// so the family holds these and no others.
+fn within(
+    bytes: u64,
+    [c, r]: [&Whole; 2],
+    storage: &StorageFacts,
+    settings: &Settings<'_>,
+    watch: Watch<'_>,
+) -> Result<(Measurement, Judgement), AuditError> {
+    let mut plan = plan(&c.anatomy, &r.anatomy);
+    if let Some(measurement) = budget::equal_by_digest([c, r], &plan) {
+        let mut judgement = judge(&measurement, storage, &settings.rule);
+        budget::admit_digests(&mut judgement);
+        return Ok((measurement, judgement));
+    }
+    let sample = plan.sample([c.weights(), r.weights()], bytes, settings.params.seed);
+    let mut measurement = measuring::of(&plan, [c.model(), r.model()], settings, watch)?;
+    measurement.sample = Some(sample);
+    let mut judgement = judge(&measurement, storage, &settings.rule);
+    measurement.sample.iter().for_each(|sample| budget::admit_sample(sample, &mut judgement));
+    Ok((measurement, judgement))
 }
 
 /// Measures and judges two models, as far as the decision on dependence goes. `checks` stand in for those of the models by
@@ -149,10 +190,20 @@ fn look(
     Ok(judge(measurement, storage, &settings.rule))
 }
 
-fn sketch_of(subject: &Subject, settings: &Settings<'_>, watch: Watch<'_>) -> Result<Sketch, AuditError> {
+fn sketch_of(
+    subject: &Subject,
+    params: SketchParams,
+    settings: &Settings<'_>,
+    watch: Watch<'_>,
+) -> Result<Sketch, AuditError> {
     match subject {
         Subject::Sketch(sketch, _) => Ok((**sketch).clone()),
-        Subject::Checkpoint(whole) => sketching::of(whole, settings, watch),
+        Subject::Checkpoint(whole) => {
+            if params.blocks == 0 {
+                budget::needs_everything("compare with a sketch of everything", settings, &[whole])?;
+            }
+            sketching::of(whole, params, settings, watch)
+        }
     }
 }
 

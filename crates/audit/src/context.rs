@@ -63,12 +63,17 @@ pub(crate) fn of(
         (Subject::Checkpoint(c), Subject::Checkpoint(r)) => Some((c, r)),
         _ => None,
     };
+    let bounded = both.is_some_and(|(c, r)| crate::budget::of_weights(settings, &[c, r]).is_some());
     let cka = match both {
-        Some((c, r)) => embedding_cka(c, r, settings)?,
-        None => None,
+        Some((c, r)) if !bounded => embedding_cka(c, r, settings)?,
+        _ => None,
     };
     let config = both.and_then(|(c, r)| equal_fields(&c.opened.checkpoint, &r.opened.checkpoint));
     let needs = |what| if both.is_some() { what } else { "a sketch does not hold it" };
+    let embedded = match bounded {
+        true => "the budget goes to the tests",
+        false => needs("no token embeddings, or fewer than 16 tokens in common"),
+    };
     let with = |name, value: Option<(f64, u64)>, reason| ContextStatistic {
         name,
         value: value.map(|(value, _)| value),
@@ -86,7 +91,7 @@ pub(crate) fn of(
             needs("fewer than three layers of attention in common"),
         ),
         with(fields, config, needs("no field of the configurations in common")),
-        with(embeddings, cka, needs("no token embeddings, or fewer than 16 tokens in common")),
+        with(embeddings, cka, embedded),
         with("activation-cka", None, "not tested: it needs the models to be run"),
     ])
 }

@@ -77,6 +77,7 @@ pub fn diff(
 ) -> Result<Difference, AuditError> {
     let c = Subject::open(candidate, settings, watch)?.whole("diff")?;
     let r = Subject::open(reference, settings, watch)?.whole("diff")?;
+    crate::budget::needs_everything("diff", settings, &[&c, &r])?;
     let mut plan = plan(&c.anatomy, &r.anatomy);
     let with_roles = plan.pairs.len();
     let loose = add_by_name(&c, &r, &mut plan);
@@ -192,6 +193,7 @@ fn add_by_name(c: &Whole, r: &Whole, plan: &mut Plan) -> Vec<DifferenceRow> {
                     col_map,
                     units,
                     guessed: [false, false],
+                    sample: None,
                 });
             }
             Ok(found) => {

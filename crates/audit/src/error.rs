@@ -62,6 +62,14 @@ pub enum AuditError {
         /// As written, printable.
         path: String,
     },
+    /// A use case that reads everything, where not everything may be read.
+    #[error("{verb} reads all weights of `{path}`, and the budget does not allow that")]
+    NeedsEverything {
+        /// Printable.
+        path: String,
+        /// The verb.
+        verb: &'static str,
+    },
     /// The result would replace what it was made from.
     #[error("refusing to write `{path}`: it is a file of the model `{reference}`")]
     OutputIsInput {
@@ -97,6 +105,12 @@ impl AuditError {
             }
             AuditError::OutputIsInput { .. } | AuditError::OutputIsVotes { .. } => {
                 Some("name another file after `-o`".to_owned())
+            }
+            AuditError::NeedsEverything { .. } => {
+                Some("allow it with `--budget full`, or fetch the model first".to_owned())
+            }
+            AuditError::Read(ReadError::Fetch { .. }) => {
+                Some("what was fetched is kept; run it again to go on".to_owned())
             }
             _ => None,
         }

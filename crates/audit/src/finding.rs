@@ -85,6 +85,18 @@ const EXPLANATIONS: &[(&str, &str)] = &[
         "config-unreadable",
         "The configuration was left out. Roles come from the names and shapes of tensors, and what only the configuration says, such as the number of heads, is inferred or unknown.",
     ),
+    (
+        "revision-not-pinned",
+        "The place where the model lies has no commits. While it is read every answer is held against the first one, but the same reference may mean other bytes tomorrow; the digest in the report says which were meant.",
+    ),
+    (
+        "not-fetched",
+        "A file beside the weights is large next to the budget and plays no part in the tests, so it was left where it is. A larger budget (`--budget 200MB`, `--budget full`) fetches it.",
+    ),
+    (
+        "layer-not-read",
+        "The model of the local store has weights beside those that were read, such as an adapter or a projector. The result speaks of the main file only.",
+    ),
     ("tokenizer-unreadable", "The tokenizer was left out. It plays no part in tests on weights."),
     (
         "card-unreadable",

@@ -22,9 +22,11 @@ const SKETCH_BYTES: u64 = 4 << 30;
 pub struct InputFacts {
     /// As written, printable.
     pub reference: String,
+    /// The reference that stands for exactly these bytes, where it is another one: a commit in place of a branch. Printable.
+    pub resolved: Option<String>,
     /// Content digest, its method before the colon.
     pub digest: String,
-    /// Per file, when hashed.
+    /// Per file, when hashed or listed.
     pub files: Vec<FileDigest>,
     /// Container format, or `sketch`.
     pub format: String,
@@ -162,8 +164,13 @@ impl Subject {
             let facts = sketch_facts(&sketch, text);
             return Ok(Subject::Sketch(Box::new(sketch), Box::new(facts)));
         }
-        let options =
-            OpenOptions { backend: settings.backend, stop: Some(settings.stop), ..OpenOptions::default() };
+        let options = OpenOptions {
+            backend: settings.backend,
+            stop: Some(settings.stop),
+            access: settings.access,
+            budget: settings.budget.for_opening(),
+            ..OpenOptions::default()
+        };
         let opened = open(&reference, &options)?;
         guard_output(text, settings, |output| opened.was_read_from(output))?;
         let anatomy = dissect(&opened.checkpoint);
@@ -186,6 +193,18 @@ impl Subject {
         match self {
             Subject::Checkpoint(whole) => Ok(whole),
             Subject::Sketch(_, facts) => Err(AuditError::NeedsWeights { path: facts.reference, verb }),
+        }
+    }
+
+    /// Refuses a verb that reads everything where not everything may be read.
+    pub(crate) fn needs_everything(
+        &self,
+        verb: &'static str,
+        settings: &Settings<'_>,
+    ) -> Result<(), AuditError> {
+        match self {
+            Subject::Checkpoint(whole) => crate::budget::needs_everything(verb, settings, &[whole]),
+            Subject::Sketch(..) => Ok(()),
         }
     }
 
@@ -223,14 +242,27 @@ fn checkpoint_facts(
 ) -> Result<InputFacts, AuditError> {
     let checkpoint = &opened.checkpoint;
     let size: u64 = checkpoint.files.iter().map(|f| f.len).sum();
-    let files = if settings.digests || size <= HASH_UNASKED {
-        digest_files(&opened.weights, settings.threads, settings.stop)?
-    } else {
-        Vec::new()
+    // What lies elsewhere is never fetched as a whole for its digest.
+    let listed = if opened.remote { Some(opened.listed_digests().unwrap_or_default()) } else { None };
+    let is_listed = listed.is_some();
+    let files = match listed {
+        Some(listed) => listed,
+        None if settings.digests || size <= HASH_UNASKED => {
+            digest_files(&opened.weights, settings.threads, settings.stop)?
+        }
+        None => Vec::new(),
     };
-    let digest = if files.is_empty() { inventory_digest(checkpoint) } else { combined_digest(&files) };
+    let digest = match combined_digest(&files) {
+        _ if files.is_empty() => inventory_digest(checkpoint),
+        // As the place says; nothing was read to check it.
+        digest if is_listed => digest.replacen("sha256", "sha256-listed", 1),
+        digest => digest,
+    };
+    let resolved = opened.resolved.to_string();
     Ok(InputFacts {
         reference: printable(text),
+        resolved: (resolved != text && !matches!(opened.resolved, ModelRef::Path(_)))
+            .then(|| printable(&resolved)),
         digest,
         files,
         format: checkpoint.container.name().to_owned(),
@@ -259,6 +291,7 @@ fn common_encoding(opened: &Opened, anatomy: &Anatomy) -> String {
 fn sketch_facts(sketch: &Sketch, text: &str) -> InputFacts {
     InputFacts {
         reference: printable(text),
+        resolved: None,
         digest: printable(&sketch.digest),
         files: Vec::new(),
         format: "sketch".to_owned(),
@@ -269,6 +302,9 @@ fn sketch_facts(sketch: &Sketch, text: &str) -> InputFacts {
         layers: sketch.components.iter().map(|c| (c.component.name(), c.layers)).collect(),
         declared_base: Vec::new(),
         declared_license: None,
-        notes: vec![format!("sketch of {}", printable(&sketch.reference))],
+        notes: vec![match sketch.params.blocks {
+            0 => format!("sketch of {}", printable(&sketch.reference)),
+            n => format!("sketch of {n} blocks of rows of each tensor of {}", printable(&sketch.reference)),
+        }],
     }
 }

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod blame;
+mod budget;
 mod compare;
 mod context;
 mod controls;
@@ -23,6 +24,7 @@ mod structure;
 mod studying;
 
 pub use blame::{Blame, ExpertOrigin, LayerOrigin, RowOrigin, blame};
+pub use budget::{Budget, DEFAULT_BUDGET};
 pub use compare::{Comparison, compare};
 pub use context::{Background, ContextStatistic, FALSE_FRIENDS};
 pub use controls::{ControlRun, Controls};
@@ -38,8 +40,8 @@ pub use searching::SearchMode;
 pub use sketching::{Sketched, sketch};
 
 pub use stemmata_alignment::{
-    Basis, Column, EqualRows, LayerCell, LayerGrid, LayerMap, LayerRun, Moments, PairKey, SignOutcome,
-    Structure,
+    Basis, Column, EqualRows, LayerCell, LayerGrid, LayerMap, LayerRun, Moments, PairKey, Sample,
+    SignOutcome, Structure,
 };
 pub use stemmata_architecture::{Component, Norm, Role};
 pub use stemmata_evidence::merge::{
@@ -58,7 +60,7 @@ pub use stemmata_rating::{
     Model as VoteModel, NoFit, Options as RatingOptions, POINTS, RateError, Rating, Resampled, Scale,
     Sequential, Standing, Standings, Term,
 };
-pub use stemmata_source::{Backend, FileDigest, SourceError};
+pub use stemmata_source::{Access, Backend, FileDigest, HUB, Secret, SourceError};
 pub use stemmata_stats::{Interval, PKind, PValue};
 
 use std::path::Path;
@@ -68,6 +70,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct Settings<'a> {
     /// How bytes are fetched.
     pub backend: Backend,
+    /// Where references lead; without it only local paths do.
+    pub access: Option<&'a Access>,
+    /// Bytes that may be fetched of each model.
+    pub budget: Budget,
     /// Worker threads; 0 means one per processor.
     pub threads: usize,
     /// Raised by the caller to stop.

@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use stemmata_audit::Budget;
 
 /// How many negative controls `--controls` stands for.
 pub(crate) const CONTROLS: u32 = 5;
@@ -22,7 +23,7 @@ Exit codes:
 const COMPARE_EXAMPLES: &str = "\
 Examples:
   stemmata compare ./suspect ./original --controls
-  stemmata compare suspect.gguf ./original --json | jq .verdict
+  stemmata compare hf:acme/nova-7b hf:meta-llama/Llama-2-7b-hf --budget 50MB
   stemmata compare ./suspect original.sketch --exit-code -qq";
 
 const BLAME_EXAMPLES: &str = "\
@@ -34,7 +35,7 @@ Examples:
 const INSPECT_EXAMPLES: &str = "\
 Examples:
   stemmata inspect ./model
-  stemmata inspect ./model --digests
+  stemmata inspect hf:org/name@main
   stemmata inspect pytorch_model.bin --json | jq .findings";
 
 const DIFF_EXAMPLES: &str = "\
@@ -51,7 +52,7 @@ Examples:
 
 /// Tells, with defensible statistics, where an open-weight model comes from.
 ///
-/// Opens checkpoints without executing anything and works offline.
+/// Opens checkpoints without executing anything, wherever they lie: a path, `hf:org/name`, `ollama:name`, a link, `s3://bucket/key`.
 #[derive(Debug, Parser)]
 #[command(name = "stemmata", version, after_long_help = EXAMPLES, max_term_width = 110)]
 pub(crate) struct Arguments {
@@ -91,9 +92,12 @@ pub(crate) struct Common {
     /// Hash every file with SHA-256, whatever its size (small checkpoints are always hashed).
     #[arg(long, global = true)]
     pub(crate) digests: bool,
-    /// Never touch the network. This build has no network code; the flag states the intent.
+    /// Never touch the network: only files here, the hub's cache and Ollama's store. Also set by HF_HUB_OFFLINE=1.
     #[arg(long, global = true)]
     pub(crate) offline: bool,
+    /// Bytes that may be fetched of each model, for instance 50MB; `full` is all. 32MB where a model lies elsewhere, all otherwise.
+    #[arg(long, global = true, value_name = "BYTES", value_parser = budget)]
+    pub(crate) budget: Option<Budget>,
     /// Add wall-clock time and peak memory to JSON; without it the same inputs give the same bytes.
     #[arg(long, global = true)]
     pub(crate) timing: bool,
@@ -105,7 +109,7 @@ pub(crate) enum Verb {
     /// Say whether CANDIDATE depends on REFERENCE, where, how and how sure.
     #[command(after_long_help = COMPARE_EXAMPLES)]
     Compare {
-        /// The model in question: a directory, a weight file, a sketch, or BASE+ADAPTER.
+        /// The model in question: a path, `hf:org/name[@revision]`, a link, a sketch, or BASE+ADAPTER.
         candidate: String,
         /// The model it may come from.
         reference: String,
@@ -214,6 +218,29 @@ pub(crate) enum ColorWhen {
     Always,
     /// Never.
     Never,
+}
+
+/// Bytes, with or without a unit of a thousand (`MB`) or of 1024 (`MiB`).
+fn budget(text: &str) -> Result<Budget, String> {
+    if text == "full" {
+        return Ok(Budget::Full);
+    }
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let unit = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "k" | "kb" => 1e3,
+        "m" | "mb" => 1e6,
+        "g" | "gb" => 1e9,
+        "kib" => 1024.0,
+        "mib" => 1_048_576.0,
+        "gib" => 1_073_741_824.0,
+        _ => f64::NAN,
+    };
+    match number.parse::<f64>().map(|number| number * unit) {
+        Ok(bytes) if (1.0..1e18).contains(&bytes) => Ok(Budget::Bytes(bytes as u64)),
+        _ => Err("a budget is a number of bytes, for instance 50MB, or `full`".to_owned()),
+    }
 }
 
 fn level(text: &str) -> Result<f64, String> {

@@ -1,7 +1,7 @@
 //! The command that gives a result again: what was asked, without where and how to show it or how fast to run.
 
 use crate::arguments::{Arguments, CONTROLS, Search, Verb};
-use stemmata_audit::DecisionRule;
+use stemmata_audit::{Budget, DecisionRule};
 
 /// Written from what was understood, not from what was typed, so that every spelling gives the same words.
 pub(crate) fn line(arguments: &Arguments) -> String {
@@ -47,6 +47,11 @@ pub(crate) fn line(arguments: &Arguments) -> String {
         Verb::Completions { shell } => ("completions", vec![shell.to_string()]),
         Verb::Man => ("man", Vec::new()),
     };
+    match arguments.common.budget {
+        Some(Budget::Full) => option(true, "--budget=full".to_owned()),
+        Some(Budget::Bytes(bytes)) => option(true, format!("--budget={bytes}")),
+        _ => {}
+    }
     option(arguments.common.digests, "--digests".to_owned());
     option(arguments.common.offline, "--offline".to_owned());
     // What starts with a hyphen would be read as an option.
@@ -119,6 +124,8 @@ mod tests {
             "blame a --among b c --alpha 0.01",
             "rate v.csv --anchor a=b=7 --cluster u --cluster p --style s=x,y --style t=z --position --seed 3",
             "rate v w --model davidson --both-bad leave-out --level 0.9 --top 3 --bootstrap 5 --sequential",
+            "compare a b --budget 50MB",
+            "inspect a --budget full",
         ] {
             assert_eq!(of(of(words).strip_prefix("stemmata ").unwrap()), of(words));
         }

@@ -5,6 +5,7 @@
 
 mod arguments;
 mod command;
+mod environment;
 mod file;
 mod output;
 mod progress;

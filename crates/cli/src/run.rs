@@ -2,6 +2,7 @@
 
 use crate::arguments::{Arguments, Common, FormatName, Search, Verb};
 use crate::command;
+use crate::environment;
 use crate::output;
 use crate::progress::Progress;
 use clap::CommandFactory;
@@ -33,7 +34,10 @@ pub(crate) fn run(arguments: &Arguments) -> u8 {
             std::process::exit(130);
         }
     });
+    let access = environment::access(common.offline, Arc::clone(&stop));
     let settings = Settings {
+        access: Some(&access),
+        budget: common.budget.unwrap_or_default(),
         backend: if common.mmap { Backend::Map } else { Backend::Read },
         threads: common.threads,
         stop: &stop,

@@ -12,6 +12,8 @@ use support::copy;
 fn settings(stop: &AtomicBool) -> Settings<'_> {
     Settings {
         backend: Backend::Read,
+        access: None,
+        budget: stemmata_audit::Budget::Auto,
         threads: 2,
         stop,
         digests: true,

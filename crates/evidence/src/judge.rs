@@ -84,6 +84,13 @@ pub fn judge(measurement: &Measurement, storage: &StorageFacts, rule: &DecisionR
     };
     let reading =
         if dependent { structure::read(structure, None, threshold, &inherited, reading) } else { reading };
+    let reading = match &measurement.sample {
+        // A change may lie where nobody looked.
+        Some(sample) if reading.relation == Some("copy") && !sample.is_all() => {
+            Reading { cue: Some("every value that was read is equal".to_owned()), relation: None, ..reading }
+        }
+        _ => reading,
+    };
     let moved = search::describe(&measurement.searched, &evidence, storage.significand_bits, &rejected);
     // What was read at equal indices speaks first.
     let moved = moved.filter(|_| reading.relation.is_none());
@@ -388,6 +395,9 @@ fn missing(
         return Vec::new();
     }
     let all: Vec<&PairMeasurement> = measurement.pairs.iter().collect();
+    if measurement.sample.as_ref().is_some_and(|sample| sample.values == 0) {
+        return vec!["the budget does not pay for a single block of rows beside the headers".to_owned()];
+    }
     if mostly_equal(&all) {
         return vec![
             "most values are equal, bit by bit, and no test that has its null explains it".to_owned(),

@@ -1,8 +1,9 @@
 //! One streaming read of a model makes its sketch.
 
 use crate::{
-    CountSketch, Factor, GroupSketch, PartSummary, RowReader, SelfCheck, SelfSums, Sketch, SketchParams,
-    UnitSketch, check_labels, clip, clip_limit, content_salt, is_constant, picked, quantize, strongest,
+    Blocks, CountSketch, Factor, GroupSketch, PartSummary, RowReader, SelfCheck, SelfSums, Sketch,
+    SketchParams, UnitSketch, check_labels, clip, clip_limit, content_salt, is_constant, picked, quantize,
+    row_cost, salt, spans, strongest,
 };
 use std::collections::BTreeMap;
 use stemmata_architecture::{Anatomy, ChannelAxis, ChannelMap, Component, Part, channel_maps, labels_units};
@@ -11,6 +12,8 @@ use xxhash_rust::xxh3::Xxh3;
 
 /// Elements read at once.
 const CHUNK: u64 = 1 << 16;
+/// Elements that are announced together.
+const WINDOW: u64 = 1 << 23;
 /// About how many rows of a tensor are looked at for the check of the model by itself.
 const SAMPLED_ROWS: u64 = 128;
 
@@ -53,7 +56,11 @@ fn sketch(builder: Builder<'_>, progress: &mut dyn FnMut(u64, usize) -> bool) ->
     let Builder { weights, anatomy, params, .. } = builder;
     let (mut parts, mut groups, mut units, mut checks) = (Vec::new(), Groups::new(), Vec::new(), Vec::new());
     let mut done = 0;
-    for part in &anatomy.parts {
+    let mut announced = 0;
+    for (index, part) in anatomy.parts.iter().enumerate() {
+        if index >= announced && params.blocks > 0 && weights.wants_announcement() {
+            announced = builder.announce(index)?;
+        }
         parts.push(builder.part(part, &mut groups, &mut units, &mut checks)?);
         done += part.view.elements();
         if !progress(done, parts.len()) {
@@ -139,6 +146,31 @@ impl Side {
 }
 
 impl Builder<'_> {
+    /// The rows that are read of a part, where not all are; none where a few rows cost as much as all.
+    fn sample(&self, part: &Part) -> Option<Blocks> {
+        let (view, params) = (&part.view, &self.params);
+        let place = (part.component, part.layer, part.expert);
+        let readable = row_cost(self.weights, view, view.cols).is_some();
+        let count = if readable { u64::from(params.blocks) } else { 0 };
+        let salt = salt(place, (part.role, part.term), params.seed);
+        (params.blocks > 0).then(|| Blocks::new(view.rows, view.cols, count, salt))
+    }
+
+    /// Announces the rows of parts `from ..` up to a window's worth; the first part that is not announced.
+    fn announce(&self, from: usize) -> Result<usize, ReadError> {
+        let (mut wanted, mut elements, mut end) = (Vec::new(), 0, from);
+        while elements < WINDOW && end < self.anatomy.parts.len() {
+            let part = &self.anatomy.parts[end];
+            for (first, rows) in self.sample(part).iter().flat_map(Blocks::iter) {
+                wanted.extend(spans(&part.view, first, rows, part.view.cols));
+                elements += rows * part.view.cols;
+            }
+            end += 1;
+        }
+        self.weights.announce(&wanted)?;
+        Ok(end)
+    }
+
     fn part(
         &self,
         part: &Part,
@@ -164,7 +196,9 @@ impl Builder<'_> {
         let over_cols =
             CountSketch::new(view.cols as usize, params.buckets as usize, params.seed ^ 0x636f_6c73);
         let over_rows = RowHash::new(params.buckets as usize, params.seed ^ 0x726f_7773);
-        let mut unit_side = UnitSide::new(part, info.is_some_and(|info| labels_units(part, info)), params);
+        let sample = self.sample(part);
+        let wants_units = info.is_some_and(|info| labels_units(part, info));
+        let mut unit_side = UnitSide::new(part, wants_units, sample.as_ref(), params);
 
         let mut hasher = Xxh3::new();
         let (mut squares, mut clipped_squares) = (0.0, 0.0);
@@ -174,9 +208,13 @@ impl Builder<'_> {
         let rows_per_chunk = (CHUNK / view.cols.max(1)).max(1);
         let mut reader = RowReader::default();
         let mut buffer = Vec::new();
-        let mut first = 0;
-        while first < view.rows && cols > 0 {
-            let rows = rows_per_chunk.min(view.rows - first) as usize;
+        let ranges = sample.as_ref().map_or_else(|| vec![(0, view.rows)], |sample| sample.iter().collect());
+        let chunks = ranges.into_iter().flat_map(|(first, rows)| {
+            let step = rows_per_chunk as usize;
+            (first..first + rows).step_by(step).map(move |at| (at, (step as u64).min(first + rows - at)))
+        });
+        for (first, rows) in chunks.filter(|_| cols > 0) {
+            let rows = rows as usize;
             buffer.resize(rows * cols, 0.0_f32);
             reader.read(self.weights, view, first, cols, &mut buffer)?;
             for x in buffer.iter().filter(|_| self.whole) {
@@ -192,7 +230,7 @@ impl Builder<'_> {
                 let row = &*row;
                 let energy: f64 = row.iter().map(|x| f64::from(*x) * f64::from(*x)).sum();
                 clipped_squares += energy;
-                if index.is_multiple_of(every) {
+                if sample.is_some() || index.is_multiple_of(every) {
                     alone.add_row(index, row);
                 }
                 if let Some(diagonal) = row.get(index as usize) {
@@ -213,7 +251,6 @@ impl Builder<'_> {
                 }
                 unit_side.add(index, row);
             }
-            first += rows as u64;
         }
         for side in [row_side, col_side].into_iter().flatten() {
             let axis = side.map.axis;
@@ -268,12 +305,16 @@ struct UnitSide {
 }
 
 impl UnitSide {
-    fn new(part: &Part, wanted: bool, params: &SketchParams) -> UnitSide {
+    fn new(part: &Part, wanted: bool, sample: Option<&Blocks>, params: &SketchParams) -> UnitSide {
         let projection = wanted.then(|| {
             CountSketch::new(part.view.cols as usize, params.unit_buckets as usize, params.seed ^ 0x756e_6974)
         });
-        let picked =
-            if wanted { picked(part.view.rows, u64::from(params.units)).collect() } else { Vec::new() };
+        let picked = match sample {
+            _ if !wanted => Vec::new(),
+            // Other rows are not at hand.
+            Some(sample) => sample.indices().take(params.units as usize).collect(),
+            None => picked(part.view.rows, u64::from(params.units)).collect(),
+        };
         UnitSide { projection, picked, sketch: Vec::new(), strongest: Vec::new(), total: part.view.rows }
     }
 

@@ -12,8 +12,9 @@ use xxhash_rust::xxh3::xxh3_64;
 pub const MAGIC: [u8; 16] = *b"stemmata sketch\n";
 /// Matching takes time in the square of the units of a layer.
 const MOST_UNITS: u32 = 4096;
-/// Version written.
+/// Version written of a sketch of all rows, and of a sketch of some: the same with the number of blocks behind the seed.
 const VERSION: u32 = 2;
+const VERSION_OF_BLOCKS: u32 = 3;
 
 /// Why a sketch cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,7 +24,9 @@ pub enum DecodeError {
     #[error("not a sketch: the first 16 bytes are not `stemmata sketch`")]
     NotASketch,
     /// Written by another version.
-    #[error("sketch version {found} is not readable by this build, which reads version {VERSION}")]
+    #[error(
+        "sketch version {found} is not readable by this build, which reads versions {VERSION} and {VERSION_OF_BLOCKS}"
+    )]
     Version {
         /// Version in the file.
         found: u32,
@@ -50,12 +53,15 @@ pub enum DecodeError {
 pub fn encode(sketch: &Sketch) -> Vec<u8> {
     let mut w = Writer(Vec::with_capacity(1 << 16));
     w.0.extend_from_slice(&MAGIC);
-    w.u32(VERSION);
     let p = &sketch.params;
+    w.u32(if p.blocks == 0 { VERSION } else { VERSION_OF_BLOCKS });
     for value in [p.buckets, p.channels, p.units, p.unit_buckets] {
         w.u32(value);
     }
     w.u64(p.seed);
+    if p.blocks > 0 {
+        w.u32(p.blocks);
+    }
     for text in [&sketch.reference, &sketch.digest, &sketch.format, &sketch.family] {
         w.text(text);
     }
@@ -128,7 +134,7 @@ pub fn decode(bytes: &[u8]) -> Result<Sketch, DecodeError> {
     }
     let mut r = Reader { bytes, at: MAGIC.len() };
     let version = r.u32()?;
-    if version != VERSION {
+    if !matches!(version, VERSION | VERSION_OF_BLOCKS) {
         return Err(DecodeError::Version { found: version });
     }
     let body = bytes.len().checked_sub(8).filter(|end| *end >= r.at).ok_or(DecodeError::Checksum)?;
@@ -142,7 +148,11 @@ pub fn decode(bytes: &[u8]) -> Result<Sketch, DecodeError> {
         units: r.u32()?,
         unit_buckets: r.u32()?,
         seed: r.u64()?,
+        blocks: if version == VERSION_OF_BLOCKS { r.u32()? } else { 0 },
     };
+    if (params.blocks == 0) != (version == VERSION) {
+        return Err(DecodeError::Malformed("it names no blocks".to_owned()));
+    }
     if params.buckets == 0 || params.unit_buckets == 0 || params.units > MOST_UNITS {
         return Err(DecodeError::Malformed("its parameters are out of range".to_owned()));
     }
@@ -231,7 +241,9 @@ fn unit(r: &mut Reader<'_>, params: &SketchParams) -> Result<UnitSketch, DecodeE
         scales: r.list(4, Reader::f32)?,
         codes: r.codes()?,
     };
-    if unit.scales.len() as u64 != unit.total.min(u64::from(params.units)) {
+    let most = unit.total.min(u64::from(params.units));
+    let kept = unit.scales.len() as u64;
+    if kept > most || (kept < most && params.blocks == 0) {
         return Err(DecodeError::Malformed(
             "a unit sketch holds more units than its parameters allow".to_owned(),
         ));

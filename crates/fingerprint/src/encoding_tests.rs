@@ -2,7 +2,7 @@ use super::*;
 use proptest::prelude::*;
 
 fn example() -> Sketch {
-    let params = SketchParams { buckets: 2, channels: 3, units: 1, unit_buckets: 2, seed: 5 };
+    let params = SketchParams { buckets: 2, channels: 3, units: 1, unit_buckets: 2, seed: 5, blocks: 0 };
     Sketch {
         params,
         reference: "./model".into(),

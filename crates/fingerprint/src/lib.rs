@@ -4,6 +4,7 @@
 //! Must not know: files, other models, verdicts.
 #![forbid(unsafe_code)]
 
+mod blocks;
 mod build;
 mod clip;
 mod count_sketch;
@@ -12,6 +13,7 @@ mod rows;
 mod self_check;
 mod sketch;
 
+pub use blocks::{BLOCK, Blocks, row_cost, salt, spans};
 pub use build::{Builder, sketch_layers, sketch_model};
 pub use clip::{clip, clip_limit, content_salt, is_constant, mix};
 pub use count_sketch::{CountSketch, picked, quantize};

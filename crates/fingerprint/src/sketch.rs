@@ -15,13 +15,15 @@ pub struct SketchParams {
     pub units: u32,
     /// Buckets of each projected unit.
     pub unit_buckets: u32,
-    /// Seed of the projections.
+    /// Seed of the projections, and of the rows that are read where not all are.
     pub seed: u64,
+    /// Blocks of rows that are read of each tensor; 0 for all rows.
+    pub blocks: u32,
 }
 
 impl Default for SketchParams {
     fn default() -> SketchParams {
-        SketchParams { buckets: 64, channels: 512, units: 256, unit_buckets: 256, seed: 0 }
+        SketchParams { buckets: 64, channels: 512, units: 256, unit_buckets: 256, seed: 0, blocks: 0 }
     }
 }
 
@@ -135,6 +137,7 @@ pub fn comparable(a: &Sketch, b: &Sketch) -> Result<(), &'static str> {
         (a.units == b.units, "units"),
         (a.unit_buckets == b.unit_buckets, "unit_buckets"),
         (a.seed == b.seed, "seed"),
+        (a.blocks == b.blocks, "blocks"),
     ];
     checks.iter().find(|(equal, _)| !equal).map_or(Ok(()), |(_, name)| Err(*name))
 }

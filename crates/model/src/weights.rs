@@ -25,6 +25,17 @@ pub enum ReadError {
         #[source]
         source: Option<Arc<std::io::Error>>,
     },
+    /// Parts of the file could not be fetched.
+    #[error("cannot read `{file}`: {reason}")]
+    Fetch {
+        /// File, relative to the checkpoint.
+        file: String,
+        /// Why, in the words of what fetches.
+        reason: String,
+        /// The error itself.
+        #[source]
+        source: Option<Arc<std::io::Error>>,
+    },
     /// The numbers are stored in a way this build does not decode.
     #[error("cannot decode tensor `{tensor}` in `{file}`: {encoding} is not readable yet")]
     Undecodable {
@@ -60,6 +71,17 @@ pub enum ReadError {
     Interrupted,
 }
 
+/// Elements that will be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Index into the inventory.
+    pub tensor: usize,
+    /// First element.
+    pub start: u64,
+    /// Elements.
+    pub len: u64,
+}
+
 /// "Give me these elements of that tensor." Implementations decode on the fly and never hold a whole tensor.
 pub trait Weights: Sync {
     /// The inventory; indices into it name tensors below.
@@ -83,6 +105,24 @@ pub trait Weights: Sync {
 
     /// Bytes fetched from storage so far.
     fn bytes_read(&self) -> u64;
+
+    /// Bytes that reading `len` neighbouring elements takes from storage; `None` where elements do not lie together, so that a few of them
+    /// cost as much as all.
+    fn cost(&self, tensor: usize, len: u64) -> Option<u64> {
+        let encoding = self.tensors().get(tensor)?.encoding;
+        Some((len as f64 * encoding.bits_per_element() / 8.0).ceil() as u64)
+    }
+
+    /// Whether it pays to announce what will be read.
+    fn wants_announcement(&self) -> bool {
+        false
+    }
+
+    /// Announces what will be read next, in place of what was announced before the last time. Numbers are the same without.
+    fn announce(&self, spans: &[Span]) -> Result<(), ReadError> {
+        let _ = spans;
+        Ok(())
+    }
 }
 
 /// Weights that are already numbers: what a caller computed, or a test made up.

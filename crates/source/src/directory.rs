@@ -2,6 +2,7 @@
 
 use crate::file::plain;
 use crate::shards::numbered;
+use crate::stored::StoredFile;
 use crate::{Backend, FileBytes, FileId, SourceError};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -12,12 +13,23 @@ const ENTRIES: u64 = 20_000;
 
 /// A directory that checkpoint files are taken from. Nothing outside it is opened, except what a hub cache links to.
 pub(crate) struct Directory {
-    root: PathBuf,
-    /// `blobs` of the hub cache entry that the root is a snapshot of.
-    blobs: Option<PathBuf>,
+    place: Place,
     /// Names of all plain entries, sorted.
     pub(crate) names: Vec<String>,
 }
+
+enum Place {
+    Local {
+        root: PathBuf,
+        /// `blobs` of the hub cache entry that the root is a snapshot of.
+        blobs: Option<PathBuf>,
+    },
+    #[cfg(feature = "net")]
+    Remote(crate::remote::Repository),
+}
+
+/// Bytes of a file beside the weights, and which file of this machine they are from.
+pub(crate) type SideFile = (Vec<u8>, Option<FileId>);
 
 /// The weight files of a directory, by how they are put together.
 #[derive(Debug, PartialEq, Eq)]
@@ -50,37 +62,42 @@ impl Directory {
                 names.insert(text);
             }
         }
-        Ok(Directory { root, blobs, names: names.into_iter().collect() })
+        Ok(Directory { place: Place::Local { root, blobs }, names: names.into_iter().collect() })
     }
 
-    /// The real path of `name`, if it stays inside. `Ok(None)` when there is no such entry.
-    pub(crate) fn resolve(&self, name: &str) -> Result<Option<PathBuf>, SourceError> {
-        let escapes = || SourceError::Escapes { path: printable(name) };
-        let plain_parts = Path::new(name).components().all(|c| matches!(c, std::path::Component::Normal(_)));
-        if !plain_parts || name.is_empty() {
-            return Err(escapes());
-        }
-        match self.root.join(name).canonicalize() {
-            Ok(path) => {
-                let inside =
-                    path.starts_with(&self.root) || self.blobs.as_ref().is_some_and(|b| path.starts_with(b));
-                if inside { Ok(Some(path)) } else { Err(escapes()) }
+    /// The files of a repository elsewhere that lie in one folder.
+    #[cfg(feature = "net")]
+    pub(crate) fn remote(repository: crate::remote::Repository) -> Directory {
+        // As in a local directory: what lies in folders is found by those who know its name.
+        let names = repository.names().filter(|name| !name.contains('/')).map(str::to_owned).collect();
+        Directory { place: Place::Remote(repository), names }
+    }
+
+    /// Whether its files are read over a network.
+    pub(crate) fn is_remote(&self) -> bool {
+        !matches!(self.place, Place::Local { .. })
+    }
+
+    /// Opens the entry `name`, if it stays inside. `Ok(None)` when there is no such entry.
+    pub(crate) fn file(&self, name: &str, backend: Backend) -> Result<Option<StoredFile>, SourceError> {
+        match &self.place {
+            Place::Local { root, blobs } => match resolve(root, blobs.as_deref(), name)? {
+                Some(path) => Ok(Some(StoredFile::Local(FileBytes::open_as(&path, name, backend)?))),
+                None => Ok(None),
+            },
+            #[cfg(feature = "net")]
+            Place::Remote(repository) => {
+                Ok(repository.open(name)?.map(|file| StoredFile::Remote(Box::new(file))))
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                // A dangling link is there and leads nowhere; that is not the same as absent.
-                if self.root.join(name).symlink_metadata().is_ok() { Err(escapes()) } else { Ok(None) }
-            }
-            Err(source) => Err(SourceError::Open { path: printable(name), reason: plain(&source), source }),
         }
     }
 
     /// The bytes of the entry `name` and which file they are from; `None` when there is no such entry.
-    pub(crate) fn read(&self, name: &str, limit: u64) -> Result<Option<(Vec<u8>, FileId)>, SourceError> {
+    pub(crate) fn read(&self, name: &str, limit: u64) -> Result<Option<SideFile>, SourceError> {
         if self.names.binary_search_by(|n| n.as_str().cmp(name)).is_err() {
             return Ok(None);
         }
-        let Some(path) = self.resolve(name)? else { return Ok(None) };
-        let file = FileBytes::open_as(&path, name, Backend::Read)?;
+        let Some(file) = self.file(name, Backend::Read)? else { return Ok(None) };
         Ok(Some((file.whole(name, limit)?, file.id())))
     }
 
@@ -132,6 +149,26 @@ impl Directory {
             message: "a loader that trusts remote code would run this file; it was not run".to_owned(),
         })
         .collect()
+    }
+}
+
+/// The real path of `name`, if it stays inside `root`, or in `blobs`. `Ok(None)` when there is no such entry.
+fn resolve(root: &Path, blobs: Option<&Path>, name: &str) -> Result<Option<PathBuf>, SourceError> {
+    let escapes = || SourceError::Escapes { path: printable(name) };
+    let plain_parts = Path::new(name).components().all(|c| matches!(c, std::path::Component::Normal(_)));
+    if !plain_parts || name.is_empty() {
+        return Err(escapes());
+    }
+    match root.join(name).canonicalize() {
+        Ok(path) => {
+            let inside = path.starts_with(root) || blobs.is_some_and(|b| path.starts_with(b));
+            if inside { Ok(Some(path)) } else { Err(escapes()) }
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            // A dangling link is there and leads nowhere; that is not the same as absent.
+            if root.join(name).symlink_metadata().is_ok() { Err(escapes()) } else { Ok(None) }
+        }
+        Err(source) => Err(SourceError::Open { path: printable(name), reason: plain(&source), source }),
     }
 }
 

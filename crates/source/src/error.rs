@@ -104,6 +104,16 @@ pub enum SourceError {
     /// The file is not what a reader can read.
     #[error(transparent)]
     Format(#[from] FormatError),
+    /// It lies elsewhere, and the network must not be touched.
+    #[error("cannot open `{reference}`: it lies elsewhere, and `--offline` was asked for")]
+    Offline {
+        /// Printable.
+        reference: String,
+    },
+    /// Something could not be fetched.
+    #[cfg(feature = "net")]
+    #[error(transparent)]
+    Fetch(#[from] crate::remote::FetchError),
     /// A reference that this build cannot open.
     #[error("cannot open `{reference}`: {reason}")]
     Unsupported {
@@ -115,6 +125,17 @@ pub enum SourceError {
 }
 
 impl SourceError {
+    /// What failed to be fetched, where a reader of bytes passed that on.
+    pub(crate) fn of_fetching(self) -> SourceError {
+        #[cfg(feature = "net")]
+        if let SourceError::Format(FormatError::Io { source, .. }) | SourceError::Open { source, .. } = &self
+            && let Some(fetch) = source.get_ref().and_then(|e| e.downcast_ref::<crate::remote::FetchError>())
+        {
+            return SourceError::Fetch(fetch.clone());
+        }
+        self
+    }
+
     /// What the reader could do about it.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
@@ -134,8 +155,13 @@ impl SourceError {
                 Some("download it with another tool and give the local directory")
             }
             SourceError::Open { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
-                Some("check the spelling; this build reads local files and directories only")
+                Some("check the spelling; a model of the hub is written `hf:org/name`")
             }
+            SourceError::Offline { .. } => Some(
+                "fetch it with another tool first: the hub's cache and Ollama's store are read offline, too",
+            ),
+            #[cfg(feature = "net")]
+            SourceError::Fetch(error) => error.hint,
             SourceError::Hash { .. } => {
                 Some("the file looks truncated or changed while it was read; fetch it again")
             }

@@ -1,7 +1,8 @@
 //! SHA-256 of whole files: the identity that hubs publish. Reads every byte, so it is done on request.
 
 use crate::file::plain;
-use crate::{CheckpointWeights, FileBytes, SourceError};
+use crate::stored::StoredFile;
+use crate::{CheckpointWeights, SourceError};
 use sha2::{Digest, Sha256};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -56,7 +57,7 @@ pub fn digest_files(
     slots.into_iter().map(|slot| slot.into_inner().expect("every index was taken once")).collect()
 }
 
-fn digest(file: &FileBytes, name: &str, stop: &AtomicBool) -> Result<FileDigest, SourceError> {
+fn digest(file: &StoredFile, name: &str, stop: &AtomicBool) -> Result<FileDigest, SourceError> {
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; PIECE];
     let mut start = 0;

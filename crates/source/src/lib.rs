@@ -1,22 +1,31 @@
 //! A reference to bytes.
 //!
 //! Answers: *where do the bytes of this model lie, and how are they read without trusting them?*
-//! The only room that opens files for reading models, and the only one that may map them. Must not know: statistics,
-//! architectures, reports.
+//! The only room that opens files for reading models, the only one that may map them, and the only one that opens sockets. Must not know:
+//! statistics, architectures, reports.
 
+mod access;
 mod directory;
 mod error;
 mod file;
 mod hash;
+mod locate;
 mod merge;
 mod open;
+#[cfg(feature = "net")]
+mod remote;
 mod shards;
 mod side;
 mod store;
+mod stored;
+mod stores;
 mod weights;
 
+pub use access::{Access, HUB, MODELSCOPE, Secret};
 pub use error::SourceError;
 pub use file::{Backend, FileBytes, FileId};
 pub use hash::{FileDigest, combined_digest, digest_files, inventory_digest};
 pub use open::{OpenOptions, Opened, open, read_prefix, read_whole};
+#[cfg(feature = "net")]
+pub use remote::FetchError;
 pub use weights::CheckpointWeights;

@@ -1,12 +1,13 @@
 //! `BASE+ADAPTER`: a base with the low-rank change of an adapter, merged while it is read.
 
 use crate::directory::Directory;
+use crate::locate::{Found, Target};
 use crate::open::{Assembly, OpenOptions, Opened, assemble};
 use crate::{CheckpointWeights, SourceError};
 use std::path::{Path, PathBuf};
 use stemmata_formats::packed::Entry;
 use stemmata_formats::{AdapterConfig, Change};
-use stemmata_model::{Tensor, printable};
+use stemmata_model::{ModelRef, Tensor, printable};
 
 const CONFIG: &str = "adapter_config.json";
 const CONFIG_BYTES: u64 = 16 << 20;
@@ -22,29 +23,42 @@ pub(crate) fn split(path: &Path) -> Option<(PathBuf, PathBuf)> {
 
 /// Opens `base` with the adapter in the directory `adapter`.
 pub(crate) fn open_merged(
-    base: &Path,
-    adapter: &Path,
+    base: Found,
+    adapter: Found,
     options: &OpenOptions<'_>,
 ) -> Result<Opened, SourceError> {
     let opened = assemble(base, options)?.finish();
-    let directory = Directory::open(adapter)?;
-    let missing = |file: &str| SourceError::NotAnAdapter {
-        path: printable(&adapter.display().to_string()),
-        file: file.to_owned(),
+    let (directory, shown) = match adapter.target {
+        Target::Path(path) => (Directory::open(&path)?, path.display().to_string()),
+        #[cfg(feature = "net")]
+        Target::Remote(repository) => {
+            let (folder, shown) = (repository.file.clone(), repository.resolved.to_string());
+            let repository = *repository;
+            let repository = match folder {
+                Some(folder) => repository.folder(&folder),
+                None => repository,
+            };
+            (Directory::remote(repository), shown)
+        }
     };
+    let missing = |file: &str| SourceError::NotAnAdapter { path: printable(&shown), file: file.to_owned() };
     let (bytes, id) = directory.read(CONFIG, CONFIG_BYTES)?.ok_or_else(|| missing(CONFIG))?;
     let config = AdapterConfig::parse(&bytes)?;
     let mut assembly = Assembly::new(options);
-    assembly.read.push(id);
+    assembly.hazards.extend(adapter.hazards);
+    assembly.resolved = adapter.resolved;
+    assembly.overhead += bytes.len() as u64;
+    assembly.read.extend(id);
     let found = WEIGHTS.iter().find(|name| directory.names.iter().any(|n| n == *name));
     let name = found.ok_or_else(|| missing(WEIGHTS[0]))?;
-    let path = directory.resolve(name)?.ok_or_else(|| missing(name))?;
-    assembly.add(path, (*name).to_owned())?;
+    let file = directory.file(name, options.backend)?.ok_or_else(|| missing(name))?;
+    assembly.add(file, (*name).to_owned())?;
     merge(opened, assembly, &config)
 }
 
 fn merge(base: Opened, adapter: Assembly<'_>, config: &AdapterConfig) -> Result<Opened, SourceError> {
-    let Opened { mut checkpoint, weights, mut hazards, mut undecoded, mut read } = base;
+    let Opened { mut checkpoint, weights, mut hazards, mut undecoded, resolved, remote, overhead, mut read } =
+        base;
     let (mut entries, mut store) = weights.into_parts();
     let parts = adapter.into_parts();
     let first_file = store.files.len() as u32;
@@ -82,5 +96,8 @@ fn merge(base: Opened, adapter: Assembly<'_>, config: &AdapterConfig) -> Result<
     hazards.dedup();
     read.extend(parts.read);
     let weights = CheckpointWeights::new(entries, store);
-    Ok(Opened { checkpoint, weights, hazards, undecoded, read })
+    let (base, adapter) = (Box::new(resolved), Box::new(parts.resolved));
+    let resolved = ModelRef::Merged { base, adapter };
+    let (remote, overhead) = (remote || parts.remote, overhead + parts.overhead);
+    Ok(Opened { checkpoint, weights, hazards, undecoded, resolved, remote, overhead, read })
 }

@@ -1,11 +1,13 @@
 //! Opens a model: finds its files, reads their inventories, checks them against each other.
 
 use crate::directory::{Directory, Layout};
+use crate::locate::{Found, Target, locate};
 use crate::store::Store;
+use crate::stored::StoredFile;
 use crate::weights::CheckpointWeights;
-use crate::{Backend, FileBytes, FileId, SourceError, merge, shards};
+use crate::{Access, Backend, FileBytes, FileId, SourceError, merge, shards};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use stemmata_formats::packed::{Inventory, inventory};
 use stemmata_formats::{Detected, Limits, Parsed, ReadAt, detect, parse, parse_shard_map};
@@ -22,6 +24,10 @@ pub struct OpenOptions<'a> {
     pub limits: Limits,
     /// Raised by the caller to stop.
     pub stop: Option<&'a AtomicBool>,
+    /// Where references lead; without it only local paths do.
+    pub access: Option<&'a Access>,
+    /// Bytes that may be fetched of a model elsewhere, where that is bounded. Opening keeps to what no reading can do without.
+    pub budget: Option<u64>,
 }
 
 /// An open model.
@@ -34,10 +40,27 @@ pub struct Opened {
     pub hazards: Vec<Hazard>,
     /// Tensors (by index) that look like packed weights and cannot be decoded, and why.
     pub undecoded: BTreeMap<usize, &'static str>,
+    /// The reference that stands for exactly these bytes, as far as the place where they lie allows.
+    pub resolved: ModelRef,
+    /// Whether any of its files lies elsewhere and is read over a network.
+    pub remote: bool,
+    /// Bytes that opening takes over a network: headers, and files beside the weights. A function of the content alone.
+    pub overhead: u64,
     pub(crate) read: Vec<FileId>,
 }
 
 impl Opened {
+    /// The digests that the hub lists for the weight files, if it lists all of them. Nothing was read to check them.
+    pub fn listed_digests(&self) -> Option<Vec<crate::FileDigest>> {
+        let store = &self.weights.store;
+        let listed = store.files.iter().zip(&store.names);
+        let listed = listed.map(|(file, name)| {
+            let sha256 = file.listed_sha256()?.to_owned();
+            Some(crate::FileDigest { name: name.clone(), len: file.len(), sha256 })
+        });
+        listed.collect()
+    }
+
     /// Whether the file is one of those that the model was read from.
     pub fn was_read_from(&self, file: FileId) -> bool {
         self.read.contains(&file)
@@ -46,29 +69,80 @@ impl Opened {
 
 /// Opens the model that `reference` names. Reads headers and side files only.
 pub fn open(reference: &ModelRef, options: &OpenOptions<'_>) -> Result<Opened, SourceError> {
-    let unsupported =
-        |reason| Err(SourceError::Unsupported { reference: printable(&reference.to_string()), reason });
-    match reference {
-        ModelRef::Path(path) => {
-            let merged = if path.exists() { None } else { merge::split(path) };
-            match merged {
-                Some((base, adapter)) => merge::open_merged(&base, &adapter, options),
-                None => Ok(assemble(path, options)?.finish()),
-            }
+    let nowhere = Access::default();
+    let access = options.access.unwrap_or(&nowhere);
+    let stopped = |error: SourceError| match options.stop {
+        Some(stop) if stop.load(Ordering::Relaxed) => SourceError::Interrupted,
+        _ => error.of_fetching(),
+    };
+    let (base, adapter) = match reference {
+        ModelRef::Path(path) => match if path.exists() { None } else { merge::split(path) } {
+            Some((base, adapter)) => (Found::path(&base), Some(Found::path(&adapter))),
+            None => (locate(reference, access).map_err(stopped)?, None),
+        },
+        ModelRef::Merged { base, adapter } => {
+            let found = |one| locate(one, access).map_err(stopped);
+            (found(base)?, Some(found(adapter)?))
         }
-        ModelRef::Hub { .. } => unsupported("this build reads local files only"),
-        _ => unsupported("this build reads local files only"),
-    }
+        _ => (locate(reference, access).map_err(stopped)?, None),
+    };
+    let opened = match adapter {
+        Some(adapter) => merge::open_merged(base, adapter, options),
+        None => assemble(base, options).map(Assembly::finish),
+    };
+    opened.map_err(stopped)
 }
 
-/// Reads the inventories of the files that `path` stands for.
-pub(crate) fn assemble<'a>(path: &Path, options: &'a OpenOptions<'a>) -> Result<Assembly<'a>, SourceError> {
+/// Reads the inventories of the files that were found.
+pub(crate) fn assemble<'a>(found: Found, options: &'a OpenOptions<'a>) -> Result<Assembly<'a>, SourceError> {
+    let mut assembly = match &found.target {
+        Target::Path(path) => assemble_path(path, options)?,
+        #[cfg(feature = "net")]
+        Target::Remote(repository) => assemble_remote(repository, options)?,
+    };
+    assembly.hazards.extend(found.hazards);
+    assembly.resolved = found.resolved;
+    Ok(assembly)
+}
+
+/// The directory that a repository, or a folder of it, stands for; or the one file that was named.
+#[cfg(feature = "net")]
+fn assemble_remote<'a>(
+    repository: &crate::remote::Repository,
+    options: &'a OpenOptions<'a>,
+) -> Result<Assembly<'a>, SourceError> {
+    let shown = repository.resolved.to_string();
+    let Some(name) = &repository.file else {
+        return open_directory(&Directory::remote(repository.clone()), &shown, options);
+    };
+    if !repository.names().any(|listed| listed == name) {
+        return open_directory(&Directory::remote(repository.clone().folder(name)), &shown, options);
+    }
+    let (folder, name) = name.rsplit_once('/').unwrap_or(("", name));
+    let repository = if folder.is_empty() { repository.clone() } else { repository.clone().folder(folder) };
+    let directory = Directory::remote(repository);
+    let file = directory.file(name, options.backend)?;
+    let file = file.ok_or_else(|| SourceError::MissingShard { file: printable(name) })?;
+    let mut assembly = Assembly::new(options);
+    assembly.add(file, name.to_owned())?;
+    if assembly.container != Some(Container::Gguf) {
+        assembly.side_files(&directory);
+    }
+    assembly.hazards.extend(shards::missing(&assembly.names));
+    Ok(assembly)
+}
+
+fn assemble_path<'a>(path: &Path, options: &'a OpenOptions<'a>) -> Result<Assembly<'a>, SourceError> {
     let metadata = std::fs::metadata(path).map_err(|source| SourceError::Open {
         path: printable(&path.display().to_string()),
         reason: crate::file::plain(&source),
         source,
     })?;
-    if metadata.is_dir() { open_directory(path, options) } else { open_file(path, options) }
+    if metadata.is_dir() {
+        open_directory(&Directory::open(path)?, &path.display().to_string(), options)
+    } else {
+        open_file(path, options)
+    }
 }
 
 /// The first `len` bytes of a regular file (fewer if it is shorter). For telling a saved sketch from weights.
@@ -83,11 +157,13 @@ pub fn read_whole(path: &Path, limit: u64) -> Result<Vec<u8>, SourceError> {
 
 const SHARD_MAP_BYTES: u64 = 64 << 20;
 const SHARDS: u64 = 10_000;
+/// Bytes of the front of a file that are fetched together.
+const FRONT: u64 = 128 << 10;
 
 fn open_file<'a>(path: &Path, options: &'a OpenOptions<'a>) -> Result<Assembly<'a>, SourceError> {
     let name = path.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
     let mut assembly = Assembly::new(options);
-    assembly.add(path.to_owned(), name)?;
+    assembly.add(StoredFile::Local(FileBytes::open(path, options.backend)?), name)?;
     // A config beside a single file describes it; GGUF describes itself.
     let parent = path.parent().map(|p| if p.as_os_str().is_empty() { Path::new(".") } else { p });
     if assembly.container != Some(Container::Gguf)
@@ -99,18 +175,22 @@ fn open_file<'a>(path: &Path, options: &'a OpenOptions<'a>) -> Result<Assembly<'
     Ok(assembly)
 }
 
-fn open_directory<'a>(path: &Path, options: &'a OpenOptions<'a>) -> Result<Assembly<'a>, SourceError> {
-    let directory = Directory::open(path)?;
+/// `shown` is how the directory was named.
+fn open_directory<'a>(
+    directory: &Directory,
+    shown: &str,
+    options: &'a OpenOptions<'a>,
+) -> Result<Assembly<'a>, SourceError> {
     let mut assembly = Assembly::new(options);
     let mut mapped = None;
     let names = match directory.layout() {
         Layout::Nothing => {
-            return Err(SourceError::NoWeights { path: printable(&path.display().to_string()) });
+            return Err(SourceError::NoWeights { path: printable(shown) });
         }
         Layout::Choice(names) => {
-            let shown: Vec<String> = names.iter().take(4).map(|n| printable(n)).collect();
+            let first: Vec<String> = names.iter().take(4).map(|n| printable(n)).collect();
             return Err(SourceError::Unsupported {
-                reference: format!("{} ({})", printable(&path.display().to_string()), shown.join(", ")),
+                reference: format!("{} ({})", printable(shown), first.join(", ")),
                 reason: "it holds several whole models; name one file",
             });
         }
@@ -119,7 +199,8 @@ fn open_directory<'a>(path: &Path, options: &'a OpenOptions<'a>) -> Result<Assem
             let (bytes, id) = directory
                 .read(&map, SHARD_MAP_BYTES)?
                 .ok_or_else(|| SourceError::MissingShard { file: printable(&map) })?;
-            assembly.read.push(id);
+            assembly.overhead += bytes.len() as u64;
+            assembly.read.extend(id);
             let (shard_map, hazards) = parse_shard_map(&bytes, &map, extension, &options.limits)?;
             assembly.hazards.extend(hazards);
             let mut names: Vec<String> = shard_map.entries.values().cloned().collect();
@@ -131,28 +212,29 @@ fn open_directory<'a>(path: &Path, options: &'a OpenOptions<'a>) -> Result<Assem
         }
     };
     if names.len() as u64 > SHARDS {
-        let path = printable(&path.display().to_string());
+        let path = printable(shown);
         return Err(SourceError::Limit { path, what: "the number of shards", limit: SHARDS });
     }
     for name in &names {
-        let path =
-            directory.resolve(name)?.ok_or_else(|| SourceError::MissingShard { file: printable(name) })?;
-        assembly.add(path, name.clone())?;
+        assembly.check_stop()?;
+        let file = directory.file(name, options.backend)?;
+        assembly
+            .add(file.ok_or_else(|| SourceError::MissingShard { file: printable(name) })?, name.clone())?;
     }
     if let Some(map) = mapped {
         assembly.check_shard_map(&map.entries);
     }
     assembly.hazards.extend(shards::missing(&names));
-    assembly.side_files(&directory);
+    assembly.side_files(directory);
     assembly.hazards.extend(directory.hazards());
     Ok(assembly)
 }
 
 /// A checkpoint being put together from files.
 pub(crate) struct Assembly<'a> {
-    options: &'a OpenOptions<'a>,
+    pub(crate) options: &'a OpenOptions<'a>,
     container: Option<Container>,
-    files: Vec<FileBytes>,
+    files: Vec<StoredFile>,
     /// Every file that was opened.
     pub(crate) read: Vec<FileId>,
     names: Vec<String>,
@@ -162,6 +244,9 @@ pub(crate) struct Assembly<'a> {
     pub(crate) declared: stemmata_model::Declared,
     pub(crate) tokenizer: Option<stemmata_model::Tokenizer>,
     pub(crate) hazards: Vec<Hazard>,
+    pub(crate) resolved: ModelRef,
+    /// Bytes of files beside the weights.
+    pub(crate) overhead: u64,
 }
 
 impl<'a> Assembly<'a> {
@@ -178,14 +263,20 @@ impl<'a> Assembly<'a> {
             declared: Default::default(),
             tokenizer: None,
             hazards: Vec::new(),
+            resolved: ModelRef::Path(Default::default()),
+            overhead: 0,
         }
     }
 
-    pub(crate) fn add(&mut self, path: PathBuf, name: String) -> Result<(), SourceError> {
-        if self.options.stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
-            return Err(SourceError::Interrupted);
+    fn check_stop(&self) -> Result<(), SourceError> {
+        match self.options.stop {
+            Some(stop) if stop.load(Ordering::Relaxed) => Err(SourceError::Interrupted),
+            _ => Ok(()),
         }
-        let file = FileBytes::open(&path, self.options.backend)?;
+    }
+
+    pub(crate) fn add(&mut self, file: StoredFile, name: String) -> Result<(), SourceError> {
+        self.check_stop()?;
         let shown = printable(&name);
         let index = self.files.len() as u32;
         let mut parsed = parse(&file, &name, index, &self.options.limits)?;
@@ -208,13 +299,13 @@ impl<'a> Assembly<'a> {
             self.tokenizer = parsed.tokenizer.take();
             self.parsed = Some(parsed);
         }
-        self.read.push(file.id());
+        self.read.extend(file.id());
         self.files.push(file);
         self.names.push(name);
         Ok(())
     }
 
-    fn check_extension(&mut self, file: &FileBytes, name: &str) -> Result<(), SourceError> {
+    fn check_extension(&mut self, file: &StoredFile, name: &str) -> Result<(), SourceError> {
         let expected: &[&str] = match detect(file)? {
             Detected::Safetensors => &["safetensors"],
             Detected::Gguf => &["gguf"],
@@ -272,8 +363,20 @@ impl<'a> Assembly<'a> {
     pub(crate) fn into_parts(self) -> Parts {
         let names = self.names.iter().map(|name| printable(name)).collect();
         let files = self.names.iter().zip(&self.files);
-        let files = files.map(|(name, f)| FileEntry { name: name.clone(), len: f.len() }).collect();
+        let files: Vec<FileEntry> =
+            files.map(|(name, f)| FileEntry { name: name.clone(), len: f.len() }).collect();
+        let remote = self.files.iter().any(StoredFile::is_remote);
+        // A header ends where the first tensor begins; the front is fetched as one piece.
+        let mut headers: Vec<u64> = files.iter().map(|f| f.len).collect();
+        for tensor in self.tensors.values() {
+            let header = &mut headers[tensor.storage.file as usize];
+            *header = (*header).min(tensor.storage.offset);
+        }
+        let headers: u64 = headers.iter().zip(&files).map(|(h, f)| (*h).max(FRONT.min(f.len))).sum();
         Parts {
+            remote,
+            overhead: headers + self.overhead,
+            resolved: self.resolved,
             files,
             tensors: self.tensors.into_values().collect(),
             store: Store { files: self.files, names, read: Default::default() },
@@ -287,14 +390,15 @@ impl<'a> Assembly<'a> {
         let container = self.container.expect("at least one file was parsed");
         let (config, declared) = (std::mem::take(&mut self.config), std::mem::take(&mut self.declared));
         let tokenizer = self.tokenizer.take();
-        let Parts { files, tensors, store, mut hazards, read } = self.into_parts();
+        let Parts { files, tensors, store, mut hazards, read, remote, overhead, resolved } =
+            self.into_parts();
         hazards.sort();
         hazards.dedup();
         let Inventory { entries, undecoded } = inventory(tensors, &config, &store);
         let weights = CheckpointWeights::new(entries, store);
         let tensors = weights.tensors().to_vec();
         let checkpoint = Checkpoint { container, files, tensors, config, declared, tokenizer };
-        Opened { checkpoint, weights, hazards, undecoded, read }
+        Opened { checkpoint, weights, hazards, undecoded, resolved, remote, overhead, read }
     }
 }
 
@@ -306,4 +410,7 @@ pub(crate) struct Parts {
     pub(crate) store: Store,
     pub(crate) hazards: Vec<Hazard>,
     pub(crate) read: Vec<FileId>,
+    pub(crate) remote: bool,
+    pub(crate) overhead: u64,
+    pub(crate) resolved: ModelRef,
 }

@@ -5,7 +5,7 @@
 use crate::directory::Directory;
 use crate::open::Assembly;
 use std::fmt::Display;
-use stemmata_formats::{parse_card, parse_config, parse_tokenizer};
+use stemmata_formats::{ReadAt, parse_card, parse_config, parse_tokenizer};
 use stemmata_model::{Hazard, Level};
 
 /// One kind of side file.
@@ -25,6 +25,8 @@ const QUANTIZE: Side =
     Side { name: "quantize_config.json", limit: 1 << 20, code: "config-unreadable", level: Level::Warning };
 const TOKENIZER: Side =
     Side { name: "tokenizer.json", limit: 64 << 20, code: "tokenizer-unreadable", level: Level::Note };
+/// A file beside the weights may take one part in so many of the budget.
+const SHARE: u64 = 16;
 const CARD: Side = Side { name: "README.md", limit: 4 << 20, code: "card-unreadable", level: Level::Warning };
 
 impl Assembly<'_> {
@@ -77,11 +79,24 @@ impl Assembly<'_> {
         }
     }
 
-    /// The bytes of a side file; nothing when it is absent or cannot be read.
+    /// The bytes of a side file; nothing when it is absent, cannot be read, or would take too much of what may be fetched.
     fn side_bytes(&mut self, directory: &Directory, side: &Side) -> Option<Vec<u8>> {
+        let share = self.options.budget.map_or(u64::MAX, |budget| budget / SHARE);
+        if directory.is_remote() && share < side.limit {
+            match directory.file(side.name, self.options.backend) {
+                Ok(Some(file)) if file.len() > share => {
+                    let message = format!("it has {} bytes, more than the budget allows for it", file.len());
+                    let (code, level) = ("not-fetched", Level::Note);
+                    self.hazards.push(Hazard { code, level, subject: side.name.to_owned(), message });
+                    return None;
+                }
+                _ => {}
+            }
+        }
         match directory.read(side.name, side.limit) {
             Ok(found) => found.map(|(bytes, id)| {
-                self.read.push(id);
+                self.read.extend(id);
+                self.overhead += bytes.len() as u64;
                 bytes
             }),
             Err(error) => {

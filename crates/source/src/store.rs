@@ -1,7 +1,7 @@
 //! Stored tensors as numbers: bytes are fetched and decoded piece by piece.
 
-use crate::FileBytes;
 use crate::file::plain;
+use crate::stored::StoredFile;
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,7 +22,7 @@ const CACHE_LINE: usize = 64;
 
 /// The open files of a checkpoint.
 pub(crate) struct Store {
-    pub(crate) files: Vec<FileBytes>,
+    pub(crate) files: Vec<StoredFile>,
     /// Printable.
     pub(crate) names: Vec<String>,
     pub(crate) read: AtomicU64,
@@ -62,7 +62,22 @@ impl Store {
         outcome
     }
 
+    /// Announces byte ranges of one file.
+    pub(crate) fn announce(&self, file: usize, ranges: &[(u64, u64)]) -> Result<(), ReadError> {
+        self.files[file].announce(ranges).map_err(|error| match error.kind() {
+            std::io::ErrorKind::Interrupted => ReadError::Interrupted,
+            _ => ReadError::Fetch {
+                file: self.names[file].clone(),
+                reason: error.to_string(),
+                source: Some(Arc::new(error)),
+            },
+        })
+    }
+
     fn io(&self, tensor: &Tensor, start: u64, len: u64, error: std::io::Error) -> ReadError {
+        if error.kind() == std::io::ErrorKind::Interrupted {
+            return ReadError::Interrupted;
+        }
         ReadError::Io {
             file: self.names[tensor.storage.file as usize].clone(),
             tensor: printable(&tensor.name),

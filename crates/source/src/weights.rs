@@ -1,10 +1,11 @@
 //! Tensors of an open checkpoint as numbers, packed ones included.
 
 use crate::store::{PIECE, Store};
+use crate::stored::StoredFile;
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use stemmata_formats::packed::{Entry, Pieces, Scratch};
-use stemmata_model::{Encoding, ReadError, Tensor, Weights, printable};
+use stemmata_model::{Encoding, ReadError, Span, Tensor, Weights, printable};
 
 /// Packed tensors that a thread keeps a decoded block of: two models, of which each may be a base with an adapter.
 const KEPT: usize = 4;
@@ -104,5 +105,35 @@ impl Weights for CheckpointWeights {
 
     fn bytes_read(&self) -> u64 {
         self.store.read.load(Ordering::Relaxed)
+    }
+
+    fn cost(&self, index: usize, len: u64) -> Option<u64> {
+        let tensor = self.tensors.get(index)?;
+        let (per, bytes) = tensor.encoding.granule()?;
+        let together = self.entries[index].is_stored() && tensor.storage.strides.is_none();
+        together.then(|| len.div_ceil(u64::from(per)) * u64::from(bytes))
+    }
+
+    fn wants_announcement(&self) -> bool {
+        self.store.files.iter().any(StoredFile::is_remote)
+    }
+
+    fn announce(&self, spans: &[Span]) -> Result<(), ReadError> {
+        let mut wanted: Vec<Vec<(u64, u64)>> = vec![Vec::new(); self.store.files.len()];
+        for span in spans {
+            let tensor = &self.tensors[span.tensor];
+            let Some((per, bytes)) = tensor.encoding.granule() else { continue };
+            if !self.entries[span.tensor].is_stored() || tensor.storage.strides.is_some() {
+                continue;
+            }
+            let (per, bytes) = (u64::from(per), u64::from(bytes));
+            let place = |granule: u64| tensor.storage.offset + granule * bytes;
+            let range = (place(span.start / per), place((span.start + span.len).div_ceil(per)));
+            wanted[tensor.storage.file as usize].push(range);
+        }
+        for (file, ranges) in wanted.iter().enumerate() {
+            self.store.announce(file, ranges)?;
+        }
+        Ok(())
     }
 }

@@ -152,6 +152,8 @@ fn side_by_side<J: Sync, R: Send + Sync>(
 pub(crate) fn settings(stop: &AtomicBool) -> Settings<'_> {
     Settings {
         backend: Backend::Read,
+        access: None,
+        budget: stemmata_audit::Budget::Auto,
         threads: 1,
         stop,
         digests: false,

@@ -65,6 +65,7 @@ pub(crate) fn copies(
                     col_map: None,
                     units: false,
                     guessed: [false; 2],
+                    sample: None,
                 };
                 let [e, d] = matrix::read(&pair, [weights[side], weights[1 - side]], ELEMENTS)?;
                 cosines.push(cosine(&e.values, &d.values));

@@ -25,7 +25,13 @@ pub(super) fn inputs(inputs: &[Input], pen: &Pen) -> Vec<String> {
             Cell::new(words::architecture(input)),
         ]);
     }
-    table.render(pen)
+    let mut lines = table.render(pen);
+    for input in inputs {
+        if let Some(resolved) = &input.resolved {
+            lines.push(pen.paint(&format!("{} is {resolved}", input.role), Paint::Dim));
+        }
+    }
+    lines
 }
 
 /// How many findings are listed before the rest is counted.

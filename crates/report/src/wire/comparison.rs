@@ -36,8 +36,28 @@ pub struct Report {
     /// What the same tests say of pairs whose answer is known, when that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub controls: Option<super::Controls>,
+    /// What was read, where a budget did not allow everything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sample: Option<Sample>,
     /// Cost.
     pub io: Io,
+}
+
+/// What of the weights was read, where a budget did not allow everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Sample {
+    /// Blocks of rows of each matrix that has more.
+    pub blocks: u64,
+    /// Values that were read of each model.
+    pub values: u64,
+    /// Values that have a counterpart.
+    pub values_total: u64,
+    /// Bytes that they take in storage: candidate, reference.
+    pub bytes: [u64; 2],
+    /// Tensors of which nothing was read, because there are more of them than the budget has blocks.
+    pub skipped: u64,
+    /// Tensors that cannot be read by rows.
+    pub left_out: usize,
 }
 
 /// What wrote a result.
@@ -57,6 +77,9 @@ pub struct Input {
     /// As written.
     #[serde(rename = "ref")]
     pub reference: String,
+    /// The reference that stands for exactly these bytes, where it is another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resolved: Option<String>,
     /// Content digest, its method before the colon.
     pub digest: String,
     /// Container format, or `sketch`.

@@ -26,6 +26,14 @@ impl Report {
             findings: remarks(&c.findings),
             context: c.context.iter().map(super::ContextStatistic::new).collect(),
             controls: c.controls.as_ref().map(super::Controls::new),
+            sample: c.measurement.sample.as_ref().map(|s| Sample {
+                blocks: s.blocks,
+                values: s.values,
+                values_total: s.values_total,
+                bytes: s.bytes,
+                skipped: s.skipped,
+                left_out: s.left_out.len(),
+            }),
             io: Io::new(c.bytes_read, context),
         }
     }
@@ -64,6 +72,7 @@ impl Input {
         Input {
             role,
             reference: clean(&facts.reference),
+            resolved: facts.resolved.as_deref().map(clean),
             digest: clean(&facts.digest),
             format: clean(&facts.format),
             architecture: clean(&facts.family),

@@ -31,6 +31,7 @@ pub fn context() -> Context {
 pub fn facts(reference: &str, digit: char, layers: &[(&'static str, u32)]) -> InputFacts {
     InputFacts {
         reference: reference.to_owned(),
+        resolved: None,
         digest: format!("sha256:{}", digit.to_string().repeat(64)),
         files: vec![FileDigest {
             name: "model.safetensors".to_owned(),
