@@ -24,12 +24,11 @@ const PASSES: usize = 2;
 /// Share of the largest variance below which a combination of invariants is left as it is.
 const RIDGE: f64 = 1e-4;
 
-/// The frame by units from some layers of both models (`blocks[layer][side]`), all of one width on each side; `tokens` is a frame
-/// to begin from beside the invariants, kept if it ends in more pairs. `None` without gates. O(units · residual · K + units² · K) time for each layer, memory O(units · K), K at most 256.
+/// The frame by units from some layers of both models (`blocks[layer][side]`), all of one width on each side. `None` without
+/// gates. O(units · residual · K + units² · K) time for each layer, memory O(units · K), K at most 256.
 pub(crate) fn by_units(
     weights: [&dyn Weights; 2],
     blocks: &[[Block<'_>; 2]],
-    tokens: Option<&Frame>,
     threads: usize,
     stop: &(dyn Fn() -> bool + Sync),
 ) -> Result<Option<Frame>, ReadError> {
@@ -55,19 +54,7 @@ pub(crate) fn by_units(
         Ok((basis, gates.collect::<Result<Vec<_>, ReadError>>()?))
     });
     let ((c_basis, c), (r_basis, r)) = (c?, r?);
-    let mut starts = vec![by_invariants(&c, &r, threads)];
-    if let Some(Frame { candidate: Directions::Dense(x), reference: Directions::Dense(y), .. }) = tokens {
-        starts.push(Some(by_rotations(&[x * c_basis.transpose(), y * r_basis.transpose()], &c, &r, threads)));
-    }
-    let mut best: Option<Alignment> = None;
-    for start in starts.into_iter().flatten() {
-        if let Some(found) = align(&c, &r, start, threads, stop)?
-            && best.as_ref().is_none_or(|best| found.pairs > best.pairs)
-        {
-            best = Some(found);
-        }
-    }
-    let Some(found) = best else { return Ok(None) };
+    let Some(found) = align(&c, &r, threads, stop)? else { return Ok(None) };
     let [candidate, reference] = [found.rotations[0].clone() * c_basis, found.rotations[1].clone() * r_basis];
     let finite = |m: &Columns| m.iter().all(|x| x.is_finite());
     Ok((finite(&candidate) && finite(&reference)).then_some(Frame {
@@ -116,17 +103,19 @@ struct Alignment {
     pairs: u64,
 }
 
-/// For each layer the units that are taken for one another.
-type Pairs = Vec<Vec<(usize, usize)>>;
-
-/// Solves the rotation of layers of centred gates (K × units each) and pairs their units in turn.
+/// Pairs layers of centred gates (K × units each) and solves the rotation in turn.
 fn align(
     candidate: &[Columns],
     reference: &[Columns],
-    mut pairs: Pairs,
     threads: usize,
     stop: &dyn Fn() -> bool,
 ) -> Result<Option<Alignment>, ReadError> {
+    let (ours, theirs) = (invariants(candidate), invariants(reference));
+    let mut pairs: Vec<Vec<(usize, usize)>> = Vec::new();
+    for (a, b) in ours.iter().zip(&theirs) {
+        let Some((a, b)) = whitened(a, b) else { return Ok(None) };
+        pairs.push(nearest(&a, &b, false, threads).mutual().collect());
+    }
     let mut rotations = None;
     for round in 0..ROUNDS {
         if stop() {
@@ -135,37 +124,16 @@ fn align(
         let Some(both) = procrustes(candidate, reference, &pairs, (round + 1).min(GROWING)) else {
             return Ok(None);
         };
-        pairs = by_rotations(&both, candidate, reference, threads);
+        for ((pairs, c), r) in pairs.iter_mut().zip(candidate).zip(reference) {
+            let [mut c, mut r] = [&both[0] * c, &both[1] * r];
+            normalise(&mut c);
+            normalise(&mut r);
+            *pairs = nearest(&c, &r, false, threads).mutual().collect();
+        }
         rotations = Some(both);
     }
     let pairs = pairs.iter().map(|pairs| pairs.len() as u64).sum();
     Ok(rotations.map(|rotations| Alignment { rotations, pairs }))
-}
-
-/// Units whose gates are each other's nearest after rotation.
-fn by_rotations(
-    rotations: &[Columns; 2],
-    candidate: &[Columns],
-    reference: &[Columns],
-    threads: usize,
-) -> Pairs {
-    let layer = |(c, r): (&Columns, &Columns)| {
-        let [mut c, mut r] = [&rotations[0] * c, &rotations[1] * r];
-        normalise(&mut c);
-        normalise(&mut r);
-        nearest(&c, &r, false, threads).mutual().collect()
-    };
-    candidate.iter().zip(reference).map(layer).collect()
-}
-
-/// Units that are alike in what no rotation changes.
-fn by_invariants(candidate: &[Columns], reference: &[Columns], threads: usize) -> Option<Pairs> {
-    let (ours, theirs) = (invariants(candidate), invariants(reference));
-    let layer = |(a, b): (&DMatrix<f64>, &DMatrix<f64>)| {
-        let (a, b) = whitened(a, b)?;
-        Some(nearest(&a, &b, false, threads).mutual().collect())
-    };
-    ours.iter().zip(&theirs).map(layer).collect()
 }
 
 /// For each layer the invariants of its units, one column a unit: |x|², xᵀGx for the Gram matrix G of each layer, and xᵀGG'x
@@ -284,64 +252,35 @@ mod tests {
         layers
     }
 
-    fn aligned(candidate: &[Columns], reference: &[Columns], threads: usize) -> Option<Alignment> {
-        let start = by_invariants(candidate, reference, threads)?;
-        align(candidate, reference, start, threads, &|| false).unwrap()
-    }
-
     #[test]
     fn a_rotated_and_relabelled_copy_is_aligned() {
         let reference = gates(1);
         let candidate = centred(moved(&reference, 0.1));
         let reference = centred(reference);
-        let found = aligned(&candidate, &reference, 2).unwrap();
+        let found = align(&candidate, &reference, 2, &|| false).unwrap().unwrap();
         assert_eq!(found.pairs, 3 * H as u64);
         let [c, r] = [&found.rotations[0] * &candidate[1], &found.rotations[1] * &reference[1]];
         for unit in 0..H {
             let (c, r) = (c.column(unit), r.column(place(unit)));
             assert!((c - r).norm() < 0.4 * r.norm(), "unit {unit}");
         }
-        let alone = aligned(&candidate, &reference, 1).unwrap();
+        let alone = align(&candidate, &reference, 1, &|| false).unwrap().unwrap();
         assert_eq!(alone.rotations, found.rotations);
     }
 
     #[test]
     fn strangers_stay_strangers() {
         let (candidate, reference) = (centred(gates(2)), centred(gates(3)));
-        let found = aligned(&candidate, &reference, 2).unwrap();
+        let found = align(&candidate, &reference, 2, &|| false).unwrap().unwrap();
         assert!(found.pairs < 5 * 3 * H as u64 / 6, "{}", found.pairs);
     }
 
     #[test]
     fn nothing_to_align_is_no_alignment() {
-        assert!(aligned(&[], &[], 1).is_none());
+        assert!(align(&[], &[], 1, &|| false).unwrap().is_none());
         let zero = vec![Columns::zeros(D, H)];
-        assert!(aligned(&zero, &zero, 1).is_none_or(|found| found.pairs == 0));
-        let some = centred(gates(1));
-        let start = by_invariants(&some, &some, 1).unwrap();
-        let stopped = align(&some, &some, start, 1, &|| true);
+        assert!(align(&zero, &zero, 1, &|| false).unwrap().is_none_or(|found| found.pairs == 0));
+        let stopped = align(&centred(gates(1)), &centred(gates(1)), 1, &|| true);
         assert!(matches!(stopped, Err(ReadError::Interrupted)));
-    }
-
-    #[test]
-    fn half_a_merge_is_aligned_from_a_rotation_that_is_half_right() {
-        let (one, other) = (gates(4), gates(5));
-        let mix = |x: &Columns, y: &Columns, share: f32| x * share + y * (1.0 - share);
-        let merged: Vec<Columns> = one.iter().zip(&other).map(|(a, b)| mix(a, b, 0.5)).collect();
-        let mut random = SplitMix64::new(99);
-        let turn = Columns::from_fn(D, D, |_, _| random.normal() as f32).qr().q();
-        let candidate = centred(moved(&one, 0.0));
-        let reference = centred(merged);
-        // A rotation with a good deal of noise in it, as the mixed token rows of a merge give it.
-        let rough = Columns::from_fn(D, D, |i, j| turn[(i, j)] + 0.15 * random.normal() as f32);
-        let rough =
-            rough.clone().qr().q() * Columns::from_diagonal(&rough.qr().r().diagonal().map(f32::signum));
-        let right =
-            |pairs: &Pairs| pairs.iter().flatten().filter(|&&(moved, unit)| place(moved) == unit).count();
-        let start = by_rotations(&[Columns::identity(D, D), rough], &candidate, &reference, 1);
-        let before = right(&start);
-        let found = align(&candidate, &reference, start, 1, &|| false).unwrap().unwrap();
-        let after = right(&by_rotations(&found.rotations, &candidate, &reference, 1));
-        assert!(before < 3 * H / 2 && after > 3 * H * 7 / 10, "{before} then {after} of {}", 3 * H);
     }
 }

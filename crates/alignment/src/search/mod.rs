@@ -270,9 +270,7 @@ impl<'a> Search<'a> {
                     let theirs = partner.and_then(|layer| Block::of(self.anatomies[1], component, layer));
                     blocks.extend(ours.zip(theirs).map(|(ours, theirs)| [ours, theirs]));
                 }
-                let tokens = self.frame(component, widths, Basis::ByTokens)?;
-                let stopped = || self.stop.load(Ordering::Relaxed);
-                by_units::by_units(self.weights, &blocks, tokens.as_deref(), self.threads, &stopped)?
+                by_units::by_units(self.weights, &blocks, self.threads, &stopped)?
             }
         };
         let made = made.map(Arc::new);
