@@ -206,7 +206,9 @@ fn coverage(sets: u64, model: Model, text: &mut String) -> Result<(), Failure> {
     }
     let name = model.name();
     text.push_str(&single.row(&format!("{name}: one interval, sessions as clusters"), "93 to 97 %"));
-    text.push_str(&naive.row(&format!("{name}: the same with votes taken as independent"), "(too few)"));
+    text.push_str(
+        &naive.row(&format!("{name}: the same with votes taken as independent"), "(for comparison)"),
+    );
     text.push_str(&joint.row(&format!("{name}: all intervals together"), "94 % or more"));
     text.push_str(&ranks.row(&format!("{name}: all rank sets together"), "94 % or more"));
     if resampled.trials > 0 {
@@ -297,7 +299,10 @@ fn peeking(sets: u64, text: &mut String) {
     let _ = write!(
         text,
         "{}",
-        tested.row("for comparison: one pair of them, 1.96 standard errors after each vote", "(too many)")
+        tested.row(
+            "for comparison: one pair of them, 1.96 standard errors after each vote",
+            "(for comparison)"
+        )
     );
 }
 

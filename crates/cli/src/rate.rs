@@ -16,8 +16,10 @@ Examples:
   stemmata rate votes.jsonl --cluster evaluation_session_id --bootstrap 100 -o ratings.html
   stemmata rate votes.csv --model rao-kupper --json | jq .ratings
 
-A column of votes is named as Chatbot Arena, evalica or compar:IA name it: `model_a, model_b, winner` (model_a, model_b, tie,
-tie (bothbad), both_bad), `left, right, winner` (left, right, tie), or `model_a_name, model_b_name, chosen_model_name, both_equal`.
+Columns of votes, as Chatbot Arena, evalica or compar:IA name them:
+  model_a, model_b, winner   model_a, model_b, tie, tie (bothbad) or both_bad
+  left, right, winner        left, right or tie
+  model_a_name, model_b_name, chosen_model_name, both_equal
 A column `count` says how many votes a row stands for.";
 
 /// What can be asked of votes.

@@ -85,6 +85,9 @@ pub enum NoFit {
 const STEPS: u32 = 200;
 /// A Newton step no longer than this, in nats, is the last one: convergence is quadratic, so what remains is below 1e-15.
 const LAST: f64 = 1e-8;
+/// A gradient of this share of the votes is rounding, after a step no longer than this.
+const ROUNDING: f64 = 1e-15;
+const SHORT: f64 = 1e-3;
 /// No step moves a parameter further.
 const LONGEST: f64 = 4.0;
 /// Parameters up to which a step is solved by a dense factor.
@@ -135,6 +138,7 @@ pub(crate) fn fit(design: &Design, model: Model, start: Option<&Fit>) -> Result<
         Some(start) => start.clone(),
         None => cold(design, model),
     };
+    let votes: f64 = design.rows.iter().map(|row| row.votes.0 + row.votes.1 + row.votes.2).sum();
     let mut here = assemble(&fit, design);
     for step in 1..=STEPS {
         let Some(mut direction) = here.newton(design) else { return Err(NoFit::Separated) };
@@ -165,10 +169,11 @@ pub(crate) fn fit(design: &Design, model: Model, start: Option<&Fit>) -> Result<
         fit = tried;
         here = there;
         fit.steps = step;
-        if length * share <= LAST {
+        fit.gradient = here.gradient.iter().fold(0.0_f64, |m, x| m.max(x.abs()));
+        // Where there is no maximum the gradient vanishes, too, but steps stay long.
+        let rounding = fit.gradient <= ROUNDING * votes && length * share <= SHORT;
+        if length * share <= LAST || rounding {
             fit.log_likelihood = here.log_likelihood;
-            fit.gradient = here.gradient.iter().fold(0.0_f64, |m, x| m.max(x.abs()));
-            let votes: f64 = design.rows.iter().map(|row| row.votes.0 + row.votes.1 + row.votes.2).sum();
             // A short step where the gradient has not vanished is a step that was cut, not an end.
             let ended = fit.gradient <= 1e-9 * votes.max(1.0);
             return if ended { Ok(fit) } else { Err(NoFit::NotConverged) };

@@ -63,6 +63,9 @@ pub(crate) fn solve(design: &Design, rows: &[Terms], has_tie: bool, right: &[f64
     let scaled = |r: &[f64]| -> Vec<f64> { r.iter().zip(&diagonal).map(|(r, d)| r / d).collect() };
     let mut x = vec![0.0; side];
     let mut residual = right.to_vec();
+    // Rounding leaves the right side a part along the shift, which no iteration could take away.
+    let mean = residual[..n].iter().sum::<f64>() / n as f64;
+    residual[..n].iter_mut().for_each(|r| *r -= mean);
     let mut z = scaled(&residual);
     let mut direction = z.clone();
     let mut size = dot(&residual, &z);

@@ -19,7 +19,7 @@ pub(super) fn figure(rows: &[&Rating], caption: &str) -> String {
     let ends = rows.iter().flat_map(|r| [r.simultaneous_lower, r.simultaneous_upper, r.lower, r.upper]);
     let (low, high) =
         ends.flatten().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)));
-    if !(low < high) {
+    if low >= high || !(high - low).is_finite() {
         return String::new();
     }
     let step = step(high - low);
@@ -36,11 +36,11 @@ pub(super) fn figure(rows: &[&Rating], caption: &str) -> String {
         let value = from + f64::from(tick) * step;
         let at = x(value);
         let label = format!("{value:.0}").replace('-', "−");
-        let _ = write!(
+        let _ = writeln!(
             svg,
             "<line class=\"gridline\" x1=\"{at:.2}%\" x2=\"{at:.2}%\" y1=\"{AXIS}\" y2=\"{bottom}\"/>\
              <text x=\"{at:.2}%\" y=\"{:.0}\" text-anchor=\"middle\">{label}</text>\
-             <text x=\"{at:.2}%\" y=\"{:.0}\" text-anchor=\"middle\">{label}</text>\n",
+             <text x=\"{at:.2}%\" y=\"{:.0}\" text-anchor=\"middle\">{label}</text>",
             AXIS - 9.0,
             bottom + 17.0
         );
@@ -75,7 +75,7 @@ pub(super) fn figure(rows: &[&Rating], caption: &str) -> String {
             );
         }
     }
-    let _ = write!(svg, "</svg><figcaption>{}</figcaption></figure>\n", esc(caption));
+    let _ = writeln!(svg, "</svg><figcaption>{}</figcaption></figure>", esc(caption));
     svg
 }
 

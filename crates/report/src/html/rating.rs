@@ -29,7 +29,7 @@ pub(super) fn body(ratings: &Ratings) -> String {
     .concat()
 }
 
-fn rated<'r>(ratings: &'r Ratings, component: usize) -> Vec<&'r Rating> {
+fn rated(ratings: &Ratings, component: usize) -> Vec<&Rating> {
     ratings.ratings.iter().filter(|r| r.component as usize == component && r.rating.is_some()).collect()
 }
 
