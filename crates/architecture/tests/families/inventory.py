@@ -102,7 +102,7 @@ def settings(config, prefix=""):
     for key, value in sorted(config.items()):
         if isinstance(value, dict):
             yield from settings(value, f"{prefix}{key}.")
-        elif key in KEYS and isinstance(value, (int, float, str)) and not isinstance(value, bool):
+        elif (key in KEYS or key.startswith("general.") or ".attention." in key) and isinstance(value, (int, float, str)) and not isinstance(value, bool):
             yield f"config {prefix}{key} {value}"
 
 
