@@ -42,9 +42,10 @@ pub(crate) fn run(options: &[String]) -> Result<(), Failure> {
         let [a, b] = point.seconds;
         println!("| {:.1} GB | {sketch:.0} MB | {a:.0} | {compare:.0} MB | {b:.0} |", point.gigabytes);
         points.push(point);
+        // After each point, so that a run that is ended early leaves what it has.
+        fs::write(&out, chart(&points)?)?;
     }
     fs::remove_dir_all(&scratch)?;
-    fs::write(out, chart(&points)?)?;
     Ok(())
 }
 
