@@ -117,7 +117,7 @@ fn what_reads_everything_asks_first() {
 fn sketches_of_a_sample_compare_with_each_other_and_with_models() {
     let hub = start(Faults::default(), Manners::default());
     let (access, stop) = (access(&hub), AtomicBool::new(false));
-    // One block of each tensor of these is most of them, and not all.
+    // Enough to read each once, and not as often as it takes to read everything.
     let budget = Budget::Bytes(2_500_000);
     let folder = tempfile::tempdir().unwrap();
     let made = |model: &str, name: &str| {
@@ -134,8 +134,6 @@ fn sketches_of_a_sample_compare_with_each_other_and_with_models() {
     // A model beside a sketch is read at the sketch's rows.
     let beside = run(&access, CHILD, &base, budget).unwrap();
     assert_eq!(beside.judgement.verdict.kind, Kind::Related);
-    let itself = run(&access, BASE, &base, budget).unwrap();
-    assert_eq!(itself.judgement.verdict.kind, Kind::Related, "a sample cannot say that all is equal");
     let whole = made_whole(&access, folder.path());
     let error = run(&access, CHILD, &whole, SOME).map(|_| ()).unwrap_err();
     assert!(matches!(error, AuditError::NeedsEverything { .. }), "{error}");
