@@ -115,3 +115,46 @@ fn pair_parts(candidate: &Sketch, reference: &Sketch, out: &mut Measurement) {
     }
     out.reference_only.extend(reference.parts.iter().filter(|p| !ours.contains(&key(p))).map(unmatched));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stemmata_architecture::{Component, Role, Term};
+    use stemmata_fingerprint::SketchParams;
+    use stemmata_model::Digest;
+
+    #[test]
+    fn equal_samples_are_no_equal_tensors() {
+        let identical = |blocks: u32| {
+            let part = PartSummary {
+                component: Component::LanguageModel,
+                layer: Some(0),
+                expert: None,
+                role: Role::Up,
+                term: Term::Weight,
+                rows: 128,
+                cols: 1024,
+                digest: Digest(7),
+                squares: 1.0,
+            };
+            let sketch = Sketch {
+                params: SketchParams { blocks, ..SketchParams::default() },
+                reference: String::new(),
+                digest: String::new(),
+                format: String::new(),
+                family: String::new(),
+                inferred: false,
+                parameters: 0,
+                bytes_read: 0,
+                components: Vec::new(),
+                parts: vec![part],
+                groups: Vec::new(),
+                units: Vec::new(),
+                checks: Vec::new(),
+            };
+            measure_sketches(&sketch, &sketch).pairs[0].identical
+        };
+        // A block has 32 of these rows.
+        assert!(identical(0) && identical(4) && !identical(1) && !identical(3));
+    }
+}

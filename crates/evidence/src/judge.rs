@@ -11,7 +11,9 @@ use crate::{
 };
 use crate::{search, symmetry};
 use std::collections::{BTreeMap, BTreeSet};
-use stemmata_alignment::{ChannelGroup, Fourths, Hypothesis, Measurement, PairMeasurement, Unmatched};
+use stemmata_alignment::{
+    ChannelGroup, Fourths, Hypothesis, Measurement, PairMeasurement, Sample, Unmatched,
+};
 use stemmata_architecture::{Component, Role};
 use stemmata_stats::{Interval, bonferroni};
 
@@ -60,7 +62,7 @@ pub fn judge(measurement: &Measurement, storage: &StorageFacts, rule: &DecisionR
         && measurement.candidate_only.is_empty()
         && measurement.reference_only.is_empty()
         && !Component::ALL.into_iter().any(|component| structure::moves(structure, component));
-    let identical = all_equal && all.iter().any(|p| telling(p));
+    let identical = all_equal && saw_all(measurement) && all.iter().any(|p| telling(p));
 
     let inherited: Vec<&PairMeasurement> = comparable
         .iter()
@@ -133,6 +135,11 @@ pub fn judge(measurement: &Measurement, storage: &StorageFacts, rule: &DecisionR
     Judgement { verdict, components, evidence, layers, change, broken, not_tested }
 }
 
+/// Whether nothing was left unread for a budget. Pairs that cannot be read by rows are not even among the pairs then.
+fn saw_all(measurement: &Measurement) -> bool {
+    measurement.sample.as_ref().is_none_or(Sample::is_all)
+}
+
 fn same_shape<'a>(pairs: &[&'a PairMeasurement]) -> Vec<&'a PairMeasurement> {
     pairs.iter().copied().filter(|p| p.candidate_shape == p.reference_shape).collect()
 }
@@ -197,6 +204,7 @@ fn judge_component(
     let kind = match () {
         () if !unmatched
             && !structure::moves(structure, component)
+            && saw_all(measurement)
             && pairs.iter().all(|p| p.identical)
             && (found || pairs.iter().any(|p| telling(p))) =>
         {

@@ -296,3 +296,24 @@ fn units_found_elsewhere_make_a_relation_and_an_effect_alone_says_so() {
     );
     assert_eq!(nothing.verdict.tests, 2 + 8);
 }
+
+#[test]
+fn a_sample_calls_nothing_identical() {
+    let equal = || pair(Role::Up, moments(&weights(&mut SplitMix64::new(12)), |r| r));
+    let kind = |left_out: Vec<PairKey>| {
+        let sample = stemmata_alignment::Sample {
+            blocks: 0,
+            values: 20_000,
+            values_total: 20_000,
+            bytes: [40_000; 2],
+            skipped: 0,
+            left_out,
+        };
+        let measurement =
+            Measurement { pairs: vec![equal()], sample: Some(sample), ..Measurement::default() };
+        let judgement = judge(&measurement, &StorageFacts::default(), &DecisionRule::default());
+        [judgement.verdict.kind, judgement.components[0].kind]
+    };
+    assert_eq!(kind(Vec::new()), [Kind::Identical; 2]);
+    assert!(!kind(vec![equal().key]).contains(&Kind::Identical));
+}

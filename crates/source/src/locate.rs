@@ -90,6 +90,10 @@ fn hub(reference: &ModelRef, access: &Access) -> Result<Found, SourceError> {
             reason: "it is no repository",
         });
     };
+    let leaves = |file: &String| file.split('/').any(|part| matches!(part, "" | "." | ".."));
+    if let Some(file) = file.as_ref().filter(|file| leaves(file)) {
+        return Err(SourceError::Escapes { path: printable(file) });
+    }
     let cached = |revision: Option<&str>| stores::cached(access, *site, repository, revision);
     let local = |cached: Cached| {
         let resolved = ModelRef::Hub {

@@ -159,6 +159,8 @@ const SHARD_MAP_BYTES: u64 = 64 << 20;
 const SHARDS: u64 = 10_000;
 /// Bytes of the front of a file that are fetched together.
 const FRONT: u64 = 128 << 10;
+/// Bytes of its end that are looked through for an archive that was appended: its last record and the longest comment.
+const TAIL: u64 = 22 + 65_535;
 
 fn open_file<'a>(path: &Path, options: &'a OpenOptions<'a>) -> Result<Assembly<'a>, SourceError> {
     let name = path.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
@@ -372,7 +374,7 @@ impl<'a> Assembly<'a> {
             let header = &mut headers[tensor.storage.file as usize];
             *header = (*header).min(tensor.storage.offset);
         }
-        let headers: u64 = headers.iter().zip(&files).map(|(h, f)| (*h).max(FRONT.min(f.len))).sum();
+        let headers: u64 = headers.iter().zip(&files).map(|(h, f)| ((*h).max(FRONT) + TAIL).min(f.len)).sum();
         Parts {
             remote,
             overhead: headers + self.overhead,

@@ -217,6 +217,10 @@ fn a_repository_in_the_local_cache_needs_no_network() {
         assert_eq!(opened.resolved.to_string(), format!("hf:acme/nova@{commit}"), "{text}");
         assert!(!opened.remote);
     }
+    for file in ["../../../etc/passwd", "a/./b", "a//b"] {
+        let error = try_open(&format!("hf:acme/nova/{file}"), &offline).map(|_| ()).unwrap_err();
+        assert!(matches!(error, SourceError::Escapes { .. }), "{error}");
+    }
     assert!(try_open("hf:acme/other", &offline).is_err() && try_open("hf:acme/nova@v2", &offline).is_err());
     // Somebody must say which commit the branch is at; the weights are here.
     let hub = start(nova(), Faults::default(), Manners::default());

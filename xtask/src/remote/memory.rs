@@ -19,17 +19,25 @@ struct Point {
     seconds: [f64; 2],
 }
 
-/// `--tool PATH` is a release build of the command line, `--scratch DIR` takes the sparse files, `--out FILE` the chart.
+/// `--tool PATH` is a release build of the command line, `--scratch DIR` takes the sparse files, `--out FILE` the chart. `--most GB` ends earlier;
+/// `--resume FILE` takes what an earlier run printed in place of measuring it again.
 pub(crate) fn run(options: &[String]) -> Result<(), Failure> {
     let mut tool = PathBuf::from("target/release/stemmata");
     let mut scratch = std::env::temp_dir().join("stemmata-memory");
     let mut out = PathBuf::from("docs/memory.svg");
+    let (mut earlier, mut most) = (Vec::new(), f64::INFINITY);
     for pair in options.chunks(2) {
         match pair {
             [flag, path] if flag == "--tool" => tool = path.into(),
             [flag, path] if flag == "--scratch" => scratch = path.into(),
             [flag, path] if flag == "--out" => out = path.into(),
-            _ => return Err(Failure::Usage("`memory` takes --tool, --scratch and --out".to_owned())),
+            [flag, path] if flag == "--resume" => earlier = printed(&fs::read_to_string(path)?),
+            [flag, number] if flag == "--most" => most = number.parse()?,
+            _ => {
+                return Err(Failure::Usage(
+                    "`memory` takes --tool, --scratch, --out, --resume, --most".to_owned(),
+                ));
+            }
         }
     }
     let mut points = Vec::new();
@@ -37,20 +45,48 @@ pub(crate) fn run(options: &[String]) -> Result<(), Failure> {
         "| size of each model | peak of sketch | seconds | peak of compare | seconds |\n|---|---|---|---|---|"
     );
     for layers in LAYERS {
-        let point = measure(layers, &tool, &scratch)?;
+        let gigabytes = header(&shape(layers)).1 as f64 / 1e9;
+        if gigabytes > most {
+            break;
+        }
+        // Printed sizes have one decimal.
+        let known = earlier.iter().position(|point: &Point| (point.gigabytes - gigabytes).abs() < 0.06);
+        let point = match known {
+            Some(known) => earlier.swap_remove(known),
+            None => measure(layers, &tool, &scratch)?,
+        };
         let [sketch, compare] = point.peaks.map(|bytes| bytes as f64 / 1e6);
         let [a, b] = point.seconds;
         println!("| {:.1} GB | {sketch:.0} MB | {a:.0} | {compare:.0} MB | {b:.0} |", point.gigabytes);
         points.push(point);
+        // After each point, so that a run that is ended early leaves what it has.
+        fs::write(&out, chart(&points)?)?;
     }
-    fs::remove_dir_all(&scratch)?;
-    fs::write(out, chart(&points)?)?;
+    if scratch.exists() {
+        fs::remove_dir_all(&scratch)?;
+    }
     Ok(())
+}
+
+fn shape(layers: u64) -> Shape {
+    Shape { layers, residual: 4096, hidden: 14_336, kv: 1024, vocabulary: 8192 }
+}
+
+/// The points of a table that this command printed.
+fn printed(text: &str) -> Vec<Point> {
+    let row = |line: &str| {
+        let cells = line.trim().trim_matches('|').split('|');
+        let numbers = cells.map(|cell| cell.split_whitespace().next()?.parse::<f64>().ok());
+        let numbers: Vec<f64> = numbers.collect::<Option<_>>()?;
+        let &[gigabytes, sketch, a, compare, b] = numbers.as_slice() else { return None };
+        Some(Point { gigabytes, peaks: [sketch, compare].map(|mb| (mb * 1e6) as u64), seconds: [a, b] })
+    };
+    text.lines().filter_map(row).collect()
 }
 
 /// Two sparse models of that many layers; their weights are zero, which costs the readers the same memory as any others.
 fn measure(layers: u64, tool: &Path, scratch: &Path) -> Result<Point, Box<dyn Error>> {
-    let shape = Shape { layers, residual: 4096, hidden: 14_336, kv: 1024, vocabulary: 8192 };
+    let shape = shape(layers);
     let (head, bytes, _) = header(&shape);
     for name in ["candidate", "reference"] {
         let folder = scratch.join(name);
