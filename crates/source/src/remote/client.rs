@@ -5,7 +5,7 @@ use super::address::Address;
 use crate::{Access, access::Secret};
 use std::io::Read;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use ureq::http::{HeaderMap, Response};
 use ureq::{Agent, Body};
@@ -60,6 +60,8 @@ pub(crate) struct Client {
     /// Servers that said "not before then" speak for all threads.
     not_before: Mutex<Option<Instant>>,
     draws: AtomicU64,
+    /// Whether anything has answered.
+    reached: AtomicBool,
 }
 
 impl Client {
@@ -87,6 +89,7 @@ impl Client {
             access: access.clone(),
             not_before: Mutex::new(None),
             draws: AtomicU64::new(access.seed),
+            reached: AtomicBool::new(false),
         })
     }
 
@@ -113,7 +116,8 @@ impl Client {
             if let Some(secret) = secret.filter(|_| at.same_server(address) && may_carry(&at)) {
                 request = request.header("Authorization", format!("Bearer {}", secret.word()));
             }
-            let response = request.call().map_err(|error| Trouble::Again(error.to_string(), None))?;
+            let response = request.call().map_err(|error| self.trouble(&error, subject))?;
+            self.reached.store(true, Ordering::Relaxed);
             if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
                 return Ok(Answer { response, from: at, first });
             }
@@ -134,6 +138,20 @@ impl Client {
             at = next;
         }
         Err(refuse(format!("it redirects more than {HOPS} times")))
+    }
+
+    /// What a failed request means. A name that is not known before anything answered is no passing trouble: there is no network, or no
+    /// such host.
+    fn trouble(&self, error: &ureq::Error, subject: &str) -> Trouble {
+        let text = error.to_string();
+        let unknown = matches!(error, ureq::Error::HostNotFound) || text.contains("lookup address");
+        if unknown && !self.reached.load(Ordering::Relaxed) {
+            let error = FetchError::new(subject, text);
+            return Trouble::Final(
+                error.with_hint("is there a network? what is already here is read with `--offline`"),
+            );
+        }
+        Trouble::Again(text, None)
     }
 
     /// Does `once` until it succeeds, is refused, or has failed [`ATTEMPTS`] times in a row; it returns whether it made progress.
