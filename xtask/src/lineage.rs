@@ -2,12 +2,14 @@
 //!
 //! The pairs that direction and relation are calibrated on. Every recipe is used on every line.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::calibrate::architectures::{Architecture, GPT2, LLAMA};
 use crate::calibrate::lessons::Course;
 use crate::calibrate::{CONTEXT, Text, save, work_off};
 use crate::layout::TEXT_SPECIALS;
+use crate::layout::array::Array;
 use crate::material::corpus::Mixture;
 use crate::train::optimizer::{Recipe, Schedule};
 use crate::train::parameters::Parameters;
@@ -37,6 +39,16 @@ const CHILDREN: &[Child] = &[
     Child { name: "same-text", mixture: Mixture::BASE, recipe: recipe(120, 5e-4, 0.1) },
     Child { name: "continued", mixture: Mixture::FINE_TUNE, recipe: recipe(300, 3e-3, 0.1) },
     Child { name: "thrice", mixture: Mixture::FINE_TUNE, recipe: recipe(900, 3e-3, 0.1) },
+];
+
+/// Which child is trained on, and how: a line of three, as relatives see it.
+const GRANDCHILDREN: &[(&str, Child)] = &[
+    ("light", Child { name: "tuned", mixture: Mixture::BASE, recipe: recipe(120, 5e-4, 0.01) }),
+    ("tuned", Child { name: "light", mixture: Mixture::BASE, recipe: recipe(60, 1e-4, 0.0) }),
+    ("tuned", Child { name: "again", mixture: Mixture::FINE_TUNE, recipe: recipe(120, 5e-4, 0.01) }),
+    ("tuned", Child { name: "back", mixture: Mixture::BASE, recipe: recipe(120, 5e-4, 0.1) }),
+    ("heavy-decay", Child { name: "back", mixture: Mixture::BASE, recipe: recipe(120, 5e-4, 0.01) }),
+    ("continued", Child { name: "back", mixture: Mixture::BASE, recipe: recipe(200, 1e-3, 0.1) }),
 ];
 
 /// `calibrate-lines [--out DIR] [--models N] [--gpt2 N]`: N lines of each family.
@@ -71,15 +83,25 @@ pub(crate) fn run(options: &[String]) -> Result<(), Failure> {
             store(&parameters, suffix)?;
         }
         // A child starts from what its parent's file holds.
-        let base: Vec<_> = parameters.arrays()?.into_iter().map(|array| array.rounded()).collect();
+        let stored = |parameters: &Parameters| {
+            let rounded = |arrays: Vec<Array>| arrays.into_iter().map(|array| array.rounded()).collect();
+            parameters.arrays().map(rounded)
+        };
+        let mut known = BTreeMap::<_, Vec<Array>>::from([(String::new(), stored(&parameters)?)]);
         let mut loss = 0.0;
-        for (order, child) in (1_000..).zip(CHILDREN) {
-            parameters.assign(&base)?;
+        let children = CHILDREN.iter().map(|child| ("", child));
+        let all = children.chain(GRANDCHILDREN.iter().map(|(parent, child)| (*parent, child)));
+        for (order, (parent, child)) in (1_000..).zip(all) {
+            let dotted = if parent.is_empty() { String::new() } else { format!(".{parent}") };
+            let Some(start) = known.get(&dotted) else { continue };
+            parameters.assign(start)?;
             let text = if child.mixture.ledgers > 0.0 { other_text } else { base_text };
             let course = Course { recipe: child.recipe, context: CONTEXT, order };
             model.fit(&parameters, course, &text.training)?;
             loss = model.loss(&text.held_out, CONTEXT)?;
-            store(&parameters, &format!(".{}", child.name))?;
+            let suffix = format!("{dotted}.{}", child.name);
+            store(&parameters, &suffix)?;
+            known.insert(suffix, stored(&parameters)?);
         }
         Ok(loss)
     };

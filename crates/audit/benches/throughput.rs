@@ -12,7 +12,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
-use stemmata_audit::{Backend, DecisionRule, Settings, SketchParams, compare};
+use stemmata_audit::{Backend, Settings, compare};
 
 const ROUNDS: usize = 7;
 
@@ -90,19 +90,7 @@ fn processor_seconds() -> f64 {
 
 fn run(paths: &[PathBuf; 2], backend: Backend) {
     let stop = AtomicBool::new(false);
-    let settings = Settings {
-        backend,
-        access: None,
-        budget: stemmata_audit::Budget::Auto,
-        threads: 2,
-        stop: &stop,
-        digests: false,
-        rule: DecisionRule::default(),
-        search: stemmata_audit::SearchMode::Auto,
-        controls: 0,
-        params: SketchParams::default(),
-        output: None,
-    };
+    let settings = Settings { backend, threads: 2, ..Settings::new(&stop) };
     let [c, r] = paths.each_ref().map(|p| p.to_string_lossy().into_owned());
     let result = compare(&c, &r, &settings, &mut |_| {}).expect("the synthetic pair is well formed");
     assert!(result.judgement.verdict.kind.is_dependence(), "{:?}", result.judgement.verdict);

@@ -92,7 +92,24 @@ pub struct Settings<'a> {
     pub output: Option<&'a Path>,
 }
 
-impl Settings<'_> {
+impl<'a> Settings<'a> {
+    /// What is usual: local files, read in full by all processors, searched where that is needed.
+    pub fn new(stop: &'a AtomicBool) -> Settings<'a> {
+        Settings {
+            backend: Backend::Read,
+            access: None,
+            budget: Budget::default(),
+            threads: 0,
+            stop,
+            digests: false,
+            rule: DecisionRule::default(),
+            search: SearchMode::default(),
+            controls: 0,
+            params: SketchParams::default(),
+            output: None,
+        }
+    }
+
     /// An error when the user asked to stop. To be asked between stages.
     pub fn check_stop(&self) -> Result<(), AuditError> {
         if self.stop.load(Ordering::Relaxed) {

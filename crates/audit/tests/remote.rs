@@ -10,10 +10,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use stemmata_audit::{
-    Access, AuditError, Backend, Budget, Comparison, DecisionRule, Kind, SearchMode, Settings, SketchParams,
-    compare,
-};
+use stemmata_audit::{Access, AuditError, Budget, Comparison, Kind, Settings, compare};
 
 const BASE: &str = "hf:acme/base";
 const CHILD: &str = "hf:acme/child";
@@ -43,19 +40,7 @@ fn access(hub: &Hub) -> Access {
 }
 
 fn settings<'a>(access: &'a Access, stop: &'a AtomicBool, budget: Budget) -> Settings<'a> {
-    Settings {
-        backend: Backend::Read,
-        access: Some(access),
-        budget,
-        threads: 2,
-        stop,
-        digests: false,
-        rule: DecisionRule::default(),
-        search: SearchMode::Auto,
-        controls: 0,
-        params: SketchParams::default(),
-        output: None,
-    }
+    Settings { access: Some(access), budget, threads: 2, ..Settings::new(stop) }
 }
 
 fn run(access: &Access, candidate: &str, reference: &str, budget: Budget) -> Result<Comparison, AuditError> {

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
-use stemmata_audit::{AuditError, Backend, DecisionRule, Kind, SearchMode, Settings, SketchParams};
+use stemmata_audit::{AuditError, Backend, Kind, SearchMode, Settings};
 use stemmata_report::{Context, Format, Timing};
 
 /// Done.
@@ -40,13 +40,9 @@ pub(crate) fn run(arguments: &Arguments) -> u8 {
         budget: common.budget.unwrap_or_default(),
         backend: if common.mmap { Backend::Map } else { Backend::Read },
         threads: common.threads,
-        stop: &stop,
         digests: common.digests,
-        rule: DecisionRule::default(),
-        search: SearchMode::default(),
-        controls: 0,
-        params: SketchParams::default(),
         output: common.output.as_deref().filter(|path| *path != Path::new("-")),
+        ..Settings::new(&stop)
     };
     let mut progress = Progress::new(common.quiet > 0);
     carry_out(arguments, settings, &mut progress).unwrap_or_else(|error| {

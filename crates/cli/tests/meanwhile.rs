@@ -6,23 +6,11 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
-use stemmata_audit::{AuditError, Backend, DecisionRule, Event, Finding, Settings, SketchParams};
+use stemmata_audit::{AuditError, Event, Finding, Settings};
 use support::copy;
 
 fn settings(stop: &AtomicBool) -> Settings<'_> {
-    Settings {
-        backend: Backend::Read,
-        access: None,
-        budget: stemmata_audit::Budget::Auto,
-        threads: 2,
-        stop,
-        digests: true,
-        rule: DecisionRule::default(),
-        search: stemmata_audit::SearchMode::Auto,
-        controls: 0,
-        params: SketchParams::default(),
-        output: None,
-    }
+    Settings { threads: 2, digests: true, ..Settings::new(stop) }
 }
 
 /// What a use case finds when `happen` is called on each of its events.

@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use stemmata_alignment::match_blocks;
 use stemmata_audit::{
-    Backend, Component, ContextStatistic, DecisionRule, Judgement, Kind, Scope, SearchMode, Settings,
-    SketchParams, TestKind, compare, sketch,
+    Component, ContextStatistic, Judgement, Kind, Scope, SearchMode, Settings, TestKind, compare, sketch,
 };
 use stemmata_fingerprint::Sketch;
 
@@ -150,19 +149,7 @@ fn side_by_side<J: Sync, R: Send + Sync>(
 
 /// The settings of `compare` when nothing else is asked for, on one thread.
 pub(crate) fn settings(stop: &AtomicBool) -> Settings<'_> {
-    Settings {
-        backend: Backend::Read,
-        access: None,
-        budget: stemmata_audit::Budget::Auto,
-        threads: 1,
-        stop,
-        digests: false,
-        rule: DecisionRule::default(),
-        search: SearchMode::Auto,
-        controls: 0,
-        params: SketchParams::default(),
-        output: None,
-    }
+    Settings { threads: 1, ..Settings::new(stop) }
 }
 
 type Sketches = BTreeMap<String, (PathBuf, Sketch)>;

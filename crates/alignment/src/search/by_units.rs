@@ -47,7 +47,7 @@ pub(crate) fn by_units(
         let directions = Directions::Dense(basis.clone());
         let gates = blocks.iter().map(|pair| {
             let picked = &picks(pair[0].units(), pair[1].units(), QUERIES)[side];
-            let mut gates = pair[side].gates(weights[side], &directions, picked, stop)?;
+            let mut gates = pair[side].keys(weights[side], &directions, picked, stop)?;
             centre(&mut gates);
             Ok(gates)
         });

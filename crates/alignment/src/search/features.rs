@@ -115,17 +115,6 @@ impl<'a> Block<'a> {
         inputs(weights, parts, directions, &self.gain(weights, directions.width())?, picked, stop)
     }
 
-    /// As [`Block::read`], the gates alone.
-    pub(crate) fn gates(
-        &self,
-        weights: &dyn Weights,
-        directions: &Directions,
-        picked: &[u64],
-        stop: &dyn Fn() -> bool,
-    ) -> Result<Columns, ReadError> {
-        inputs(weights, &self.gates, directions, &self.gain(weights, directions.width())?, picked, stop)
-    }
-
     /// Hands over all gate rows of a `width`-wide stream, gains multiplied in, width × rows at a time.
     pub(crate) fn each_gate(
         &self,
