@@ -22,6 +22,7 @@ mod material;
 #[cfg(feature = "train")]
 mod power;
 mod rating;
+mod relatives;
 mod remote;
 mod tidy;
 #[cfg(feature = "train")]
@@ -35,6 +36,7 @@ commands:
   fixtures        train and write the fixture models          [--out DIR]
   calibrate       compare a calibration zoo's pairs          [--zoo DIR] [--out DIR] [--date TEXT]
   context         statistics that prove nothing among its pairs  [--zoo DIR] [--out FILE]
+  relatives       what relatives say of which came first, on lines  [--lines DIR] [--out FILE] [--date TEXT]
   rating          coverage of ratings' intervals on drawn votes  [--sets N] [--out FILE] [--date TEXT]
   calibrate-zoo   train independent models for calibration    [--out DIR] [--models N] [--only NAMES] [--shared-init K]
   calibrate-lines train bases, their children and models of the same start  [--out DIR] [--models N] [--gpt2 N]
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         "tidy" => no_more(options).and_then(|()| Ok(tidy::run()?)),
         "calibrate" => calibration::run(options),
         "context" => context::run(options),
+        "relatives" => relatives::run(options),
         "rating" => rating::run(options),
         "fixtures" => fixtures(options),
         "calibrate-zoo" => calibrate_zoo(options),

@@ -145,7 +145,7 @@ pub fn blame(
         .filter(|(_, runs)| !runs.is_empty())
         .collect();
     let rows = token_rows(&ours, &theirs, settings)?;
-    let merging = merging::look(&ours, &theirs, settings)?;
+    let merging = merging::look(&ours, &theirs.iter().collect::<Vec<_>>(), settings)?;
     let mut findings = Vec::new();
     let mut bytes_read = 0;
     let sides = std::iter::once(("candidate", &ours)).chain(theirs.iter().map(|s| ("reference", s)));

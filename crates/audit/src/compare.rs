@@ -3,9 +3,10 @@
 use crate::input::{Model, Whole};
 use crate::structure::Pair;
 use crate::{
-    AuditError, ContextStatistic, Controls, Finding, InputFacts, SearchMode, Settings, Subject, Watch,
+    AuditError, ContextStatistic, Controls, Finding, InputFacts, Relative, SearchMode, Settings, Subject,
+    Watch,
 };
-use crate::{budget, context, controls, measuring, searching, sketching, structure, studying};
+use crate::{budget, context, controls, measuring, relatives, searching, sketching, structure, studying};
 use stemmata_alignment::{Measurement, Shapes, SymmetryCheck, measure_sketches, plan, search_plan};
 use stemmata_architecture::{ChannelAxis, Component, Term};
 use stemmata_evidence::{
@@ -30,6 +31,8 @@ pub struct Comparison {
     pub context: Vec<ContextStatistic>,
     /// What the same tests say of pairs whose answer is known, where that was asked for.
     pub controls: Option<Controls>,
+    /// Other models, where they were named, and what they are to the pair.
+    pub relatives: Vec<Relative>,
     /// Bytes of weights fetched, of both sides.
     pub bytes_read: u64,
     /// Seed of every random choice.
@@ -56,12 +59,23 @@ pub fn compare(
             subject.needs_weights("compare --controls")?;
         }
     }
+    let others = relatives::open(settings, watch)?;
+    if !others.is_empty() {
+        for subject in [&candidate, &reference] {
+            subject.needs_weights("compare --relatives")?;
+        }
+    }
     let (measurement, mut judgement, controls) = match (&candidate, &reference) {
         (Subject::Checkpoint(c), Subject::Checkpoint(r)) => {
             let (models, storage) = ([c.model(), r.model()], storage_facts(c, r));
             let bytes = budget::of_weights(settings, &[c, r]);
             if settings.controls > 0 {
                 budget::needs_everything("compare --controls", settings, &[c, r])?;
+            }
+            if !others.is_empty() {
+                let all: Vec<&Whole> =
+                    [&**c, &**r].into_iter().chain(others.iter().filter_map(Subject::checkpoint)).collect();
+                budget::needs_everything("compare --relatives", settings, &all)?;
             }
             let (measurement, judgement) = match bytes {
                 Some(bytes) => within(bytes, [c, r], &storage, settings, watch)?,
@@ -96,6 +110,7 @@ pub fn compare(
             (measurement, judgement, None)
         }
     };
+    let relatives = relatives::look(&mut judgement, [&candidate, &reference], &others, settings, watch)?;
     let context = context::of(&candidate, &reference, &measurement, settings)?;
     for (side, subject) in [("candidate", &candidate), ("reference", &reference)] {
         if let Subject::Checkpoint(whole) = subject {
@@ -121,6 +136,7 @@ pub fn compare(
         findings,
         context,
         controls,
+        relatives,
         bytes_read,
         seed: settings.params.seed,
     })
@@ -222,7 +238,7 @@ fn admit_unmapped(side: &str, whole: &Whole, judgement: &mut Judgement) {
 }
 
 /// How the matrices that correspond are stored.
-fn storage_facts(c: &Whole, r: &Whole) -> StorageFacts {
+pub(crate) fn storage_facts(c: &Whole, r: &Whole) -> StorageFacts {
     // (bits, rounding error), the mean over elements and the root of the mean square.
     let grid = |whole: &Whole| {
         let matrices = whole

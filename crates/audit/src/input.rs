@@ -208,6 +208,14 @@ impl Subject {
         }
     }
 
+    /// The checkpoint, where this is one.
+    pub(crate) fn checkpoint(&self) -> Option<&Whole> {
+        match self {
+            Subject::Checkpoint(whole) => Some(whole),
+            Subject::Sketch(..) => None,
+        }
+    }
+
     /// An error that names the verb where this is a sketch.
     pub(crate) fn needs_weights(&self, verb: &'static str) -> Result<(), AuditError> {
         match self {

@@ -18,6 +18,7 @@ mod measuring;
 mod merging;
 mod moving;
 mod rating;
+mod relatives;
 mod searching;
 mod sketching;
 mod structure;
@@ -36,6 +37,7 @@ pub use inspect::{ComponentFacts, Inspection, TensorRow, inspect};
 pub use merging::Merging;
 pub use moving::{ResidualOrigin, UnitOrigin};
 pub use rating::{RateSettings, Rated, VoteFile, VoteInput, rate};
+pub use relatives::{Relative, RelativeRole, Seen};
 pub use searching::SearchMode;
 pub use sketching::{Sketched, sketch};
 
@@ -86,6 +88,8 @@ pub struct Settings<'a> {
     pub search: SearchMode,
     /// How many negative controls `compare` makes beside its positive ones; with 0 it makes none of either.
     pub controls: u32,
+    /// Other models that `compare` looks at beside the pair, to tell merges and which of the two came first.
+    pub relatives: &'a [String],
     /// What fixes a sketch.
     pub params: SketchParams,
     /// Where the caller will write the result; refused when it is a file that the result is made from.
@@ -105,6 +109,7 @@ impl<'a> Settings<'a> {
             rule: DecisionRule::default(),
             search: SearchMode::default(),
             controls: 0,
+            relatives: &[],
             params: SketchParams::default(),
             output: None,
         }

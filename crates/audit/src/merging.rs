@@ -35,7 +35,7 @@ impl Merging {
 /// Looks for a merge. `None` without the weights of the candidate and of a reference with its matrices.
 pub(crate) fn look(
     candidate: &Subject,
-    references: &[Subject],
+    references: &[&Subject],
     settings: &Settings<'_>,
 ) -> Result<Option<Merging>, AuditError> {
     let Subject::Checkpoint(ours) = candidate else { return Ok(None) };

@@ -12,13 +12,14 @@ pub(crate) fn line(arguments: &Arguments) -> String {
         }
     };
     let (verb, operands) = match &arguments.verb {
-        Verb::Compare { candidate, reference, alpha, search, controls, seed, exit_code } => {
+        Verb::Compare { candidate, reference, alpha, search, controls, relatives, seed, exit_code } => {
             option(*alpha != DecisionRule::default().alpha, format!("--alpha={alpha:?}"));
             option(*search == Search::Always, "--search=always".to_owned());
             option(*search == Search::Never, "--search=never".to_owned());
             let made = controls.unwrap_or(0);
             let count = if made == CONTROLS { String::new() } else { format!("={made}") };
             option(made > 0, format!("--controls{count}"));
+            relatives.iter().for_each(|model| option(true, format!("--relatives={model}")));
             option(*seed != 0, format!("--seed={seed}"));
             option(*exit_code, "--exit-code".to_owned());
             ("compare", vec![candidate.clone(), reference.clone()])
@@ -119,6 +120,7 @@ mod tests {
             "compare --alpha 0.05 a b",
             "compare --controls=5 a b",
             "compare a b --seed 9 --controls=1",
+            "compare a b --relatives c d --alpha 0.01",
             "diff --offline --stat -- -a b",
             "sketch --seed 18446744073709551615 a",
             "blame a --among b c --alpha 0.01",

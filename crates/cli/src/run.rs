@@ -54,9 +54,9 @@ pub(crate) fn run(arguments: &Arguments) -> u8 {
     })
 }
 
-fn carry_out(
-    arguments: &Arguments,
-    mut settings: Settings<'_>,
+fn carry_out<'a>(
+    arguments: &'a Arguments,
+    mut settings: Settings<'a>,
     progress: &mut Progress,
 ) -> Result<u8, AuditError> {
     let (common, started) = (&arguments.common, Instant::now());
@@ -67,9 +67,10 @@ fn carry_out(
         return Ok(CANNOT);
     }
     match &arguments.verb {
-        Verb::Compare { candidate, reference, alpha, search, controls, seed, exit_code } => {
+        Verb::Compare { candidate, reference, alpha, search, controls, relatives, seed, exit_code } => {
             settings.rule.alpha = *alpha;
             settings.controls = controls.unwrap_or(0);
+            settings.relatives = relatives;
             settings.params.seed = *seed;
             settings.search = match search {
                 Search::Auto => SearchMode::Auto,

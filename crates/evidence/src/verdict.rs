@@ -84,6 +84,8 @@ pub enum TestKind {
     LayerFixedPoints,
     /// Which side of a trained change went further from the other. Context only.
     TrainingOrder,
+    /// METHODS 8: which side holds more of what an outgroup shares. Context only.
+    OutgroupOrder,
 }
 
 impl TestKind {
@@ -113,6 +115,7 @@ impl TestKind {
             TestKind::LayerSigns => "layer-map/sign-flip",
             TestKind::LayerFixedPoints => "layer-map/fixed-points",
             TestKind::TrainingOrder => "training-order",
+            TestKind::OutgroupOrder => "outgroup-order",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Words that all renderers for people share.
 
 use crate::number::{Glyphs, NONE, grouped, maybe, percent, short};
-use crate::wire::{Controls, Evidence, Input, LayerMap, LayerRun, Report, Verdict};
+use crate::wire::{Controls, Evidence, Input, LayerMap, LayerRun, Report, Seen, Verdict};
 
 /// The verdict in capitals.
 pub(crate) fn headline(kind: &str) -> &'static str {
@@ -71,6 +71,27 @@ pub(crate) fn rule(verdict: &Verdict, glyphs: Glyphs) -> String {
 /// `= 0.4` or, for what is a bound already, itself.
 fn relation_to(p: &str) -> String {
     if p.starts_with(['≤', '<']) { p.to_owned() } else { format!("= {p}") }
+}
+
+/// What a relative is to the pair.
+pub(crate) fn role(role: &str) -> &'static str {
+    match role {
+        "common-start" => "shares the random start only",
+        "merge-parent" => "parent of the merge",
+        "copy" => "copy of one of the two",
+        "between" => "both may come from it",
+        _ => "cannot be what both come from",
+    }
+}
+
+/// What is said of a relative and one side, in few words.
+pub(crate) fn seen(seen: Seen) -> String {
+    let order = match seen.direction {
+        "candidate-from-reference" => ", came from it",
+        "reference-from-candidate" => ", it came from this",
+        _ => "",
+    };
+    format!("{}{order}", seen.relation.unwrap_or(seen.kind))
 }
 
 /// Negative and positive controls, each in one line.

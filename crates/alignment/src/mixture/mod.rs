@@ -59,18 +59,11 @@ fn key(part: &Part) -> PairKey {
 
 /// Pairs the matrices of the first component that has layers. O(parts · references).
 pub fn mixture_plan(candidate: &Anatomy, references: &[&Anatomy]) -> MixturePlan {
-    let is_matrix = |p: &&Part| p.term == Term::Weight && p.view.rows.min(p.view.cols) > 1;
     let of = |component: Component| {
         candidate.parts.iter().filter(is_matrix).filter(move |p| p.component == component)
     };
     let Some(component) = Component::ALL.into_iter().find(|c| of(*c).any(|p| p.layer.is_some())) else {
         return MixturePlan::default();
-    };
-    // The parts of an anatomy are in the order of their keys.
-    let find = |anatomy: &Anatomy, part: &Part| {
-        let place = anatomy.parts.binary_search_by(|p| key(p).cmp(&key(part))).ok()?;
-        let view = anatomy.parts[place].view;
-        ((view.rows, view.cols) == (part.view.rows, part.view.cols)).then_some(view)
     };
     let fits = |anatomy: &Anatomy| {
         of(component).filter(|p| p.layer.is_some()).all(|part| find(anatomy, part).is_some())
@@ -81,17 +74,41 @@ pub fn mixture_plan(candidate: &Anatomy, references: &[&Anatomy]) -> MixturePlan
     if fitting.is_empty() {
         return MixturePlan { left_out, ..MixturePlan::default() };
     }
+    let chosen: Vec<&Anatomy> = fitting.iter().map(|&i| references[i]).collect();
+    let (places, sampled) = places(of(component), &chosen);
+    MixturePlan { places, references: fitting, left_out, sampled }
+}
+
+/// Pairs the matrices of all components that every model has in one shape; there may be none. O(parts · models).
+pub fn common_plan(first: &Anatomy, others: &[&Anatomy]) -> MixturePlan {
+    let (places, sampled) = places(first.parts.iter().filter(is_matrix), others);
+    MixturePlan { places, references: (0..others.len()).collect(), left_out: 0, sampled }
+}
+
+fn is_matrix(part: &&Part) -> bool {
+    part.term == Term::Weight && part.view.rows.min(part.view.cols) > 1
+}
+
+/// Where a model has a part of another one, in its shape. The parts of an anatomy are in the order of their keys.
+fn find(anatomy: &Anatomy, part: &Part) -> Option<View> {
+    let place = anatomy.parts.binary_search_by(|p| key(p).cmp(&key(part))).ok()?;
+    let view = anatomy.parts[place].view;
+    ((view.rows, view.cols) == (part.view.rows, part.view.cols)).then_some(view)
+}
+
+/// The parts that all models have, and whether matrices or rows are left out for size.
+fn places<'a>(parts: impl Iterator<Item = &'a Part>, others: &[&Anatomy]) -> (Vec<Place>, bool) {
     let place = |part: &Part| {
-        let others = fitting.iter().map(|&i| find(references[i], part));
-        let views: Option<Vec<View>> = std::iter::once(Some(part.view)).chain(others).collect();
+        let views = others.iter().map(|anatomy| find(anatomy, part));
+        let views: Option<Vec<View>> = std::iter::once(Some(part.view)).chain(views).collect();
         Some(Place { key: key(part), views: turned(views?) })
     };
-    let all: Vec<Place> = of(component).filter_map(place).collect();
+    let all: Vec<Place> = parts.filter_map(place).collect();
     // Proportional places, so that no role is favoured by a stride that divides the number of roles.
     let kept = all.len().min(MOST_TENSORS);
     let places: Vec<Place> = (0..kept).map(|i| all[i * all.len() / kept].clone()).collect();
     let sampled = kept < all.len() || places.iter().any(|p| p.rows() < p.views[0].rows);
-    MixturePlan { places, references: fitting, left_out, sampled }
+    (places, sampled)
 }
 
 /// Where the candidate stores a matrix column by column, rows and columns are exchanged, so that rows are read in one piece.

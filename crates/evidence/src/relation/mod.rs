@@ -28,12 +28,12 @@ impl Finding {
 }
 
 /// The direction in which a side (0 for the candidate, 1 for the reference) is the child.
-fn child(side: usize) -> Direction {
+pub(crate) fn child(side: usize) -> Direction {
     [Direction::CandidateFromReference, Direction::ReferenceFromCandidate][side]
 }
 
 /// What a side is called.
-fn name(side: usize) -> &'static str {
+pub(crate) fn name(side: usize) -> &'static str {
     ["candidate", "reference"][side]
 }
 

@@ -56,6 +56,28 @@ pub(super) fn section(report: &Report) -> String {
     markup::section("controls", "Controls", &body)
 }
 
+/// The other models, where some were named.
+pub(super) fn relatives(report: &Report) -> String {
+    if report.relatives.is_empty() {
+        return String::new();
+    }
+    let columns = [
+        ("relative", false),
+        ("role", false),
+        ("beside the candidate", false),
+        ("beside the reference", false),
+    ];
+    let mut table = Table::new("Other models, each compared with both", &columns);
+    for relative in &report.relatives {
+        let [candidate, reference] = [relative.to_candidate, relative.to_reference].map(words::seen);
+        let cells = [&relative.reference, words::role(relative.role), &candidate, &reference].map(Cell::text);
+        table.row("", &cells);
+    }
+    let note = "<p class=\"small soft\">A model that shares only the random start shows which of two holds more of it. That one came first, unless both come \
+                  from a third: so no order is stated beside a model that may stand between.</p>\n";
+    markup::section("relatives", "Relatives", &format!("{}{note}", table.render()))
+}
+
 /// What a statistic is, and why it is no evidence.
 const NOTES: &[(&str, &str, &str)] = &[
     (

@@ -26,6 +26,7 @@ pub(crate) fn comparison(report: &Report) -> String {
     let body = [
         top::verdict(report),
         controls::section(report),
+        controls::relatives(report),
         top::inputs(report),
         curve::section(report),
         layer_map::section(report),

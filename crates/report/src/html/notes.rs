@@ -149,6 +149,16 @@ const METHODS: &[Method] = &[
         assumption: "Dependence was found, and the change is that of training.",
         source: "Effect size of this project; see the method note on the kind of change.",
     },
+    Method {
+        test: "outgroup-order",
+        name: "Outgroup order",
+        statement: "The partial correlation of a third model, which shares only the random start, with each of the two, given the other. A \
+                    parent holds something of the start that its child has lost; not the other way round.",
+        null: "None: an effect with its interval over matrices. It takes no part in the decision on dependence.",
+        assumption: "The third model shares the start and no training; a common parent of the two, if there is one, is among the models \
+                     shown.",
+        source: "Tree additivity of independent training, as a partial correlation; see the method note on relatives.",
+    },
 ];
 
 /// The methods that this report used.

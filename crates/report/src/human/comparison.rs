@@ -19,6 +19,7 @@ pub(super) fn lines(report: &Report, pen: &Pen) -> Vec<String> {
     lines.extend(layer_maps(report, pen));
     lines.push(String::new());
     lines.extend(reading(report, pen));
+    lines.extend(relatives(report, pen));
     lines.extend(not_tested(report, pen));
     lines.extend(shared::findings(&report.findings, pen));
     lines.push(String::new());
@@ -147,6 +148,31 @@ fn layer_maps(report: &Report, pen: &Pen) -> Vec<String> {
         }
         lines.extend(pen.labelled("layer map", &text));
     }
+    lines
+}
+
+/// The other models, and what they are to the pair.
+fn relatives(report: &Report, pen: &Pen) -> Vec<String> {
+    if report.relatives.is_empty() {
+        return Vec::new();
+    }
+    let mut table = Table::new(&[
+        ("relative", Align::Left),
+        ("role", Align::Left),
+        ("beside the candidate", Align::Left),
+        ("beside the reference", Align::Left),
+    ]);
+    for relative in &report.relatives {
+        let [candidate, reference] = [relative.to_candidate, relative.to_reference].map(words::seen);
+        table.row(vec![
+            Cell::new(relative.reference.clone()),
+            Cell::new(words::role(relative.role)),
+            Cell::new(candidate),
+            Cell::new(reference),
+        ]);
+    }
+    let mut lines = table.render(pen);
+    lines.insert(0, String::new());
     lines
 }
 

@@ -36,6 +36,9 @@ pub struct Report {
     /// What the same tests say of pairs whose answer is known, when that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub controls: Option<super::Controls>,
+    /// Other models that were looked at beside the pair, when some were named.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub relatives: Vec<Relative>,
     /// What was read, where a budget did not allow everything.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sample: Option<Sample>,
@@ -58,6 +61,33 @@ pub struct Sample {
     pub skipped: u64,
     /// Tensors that cannot be read by rows.
     pub left_out: usize,
+}
+
+/// Another model beside the pair.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Relative {
+    /// As written.
+    #[serde(rename = "ref")]
+    pub reference: String,
+    /// Content digest, its method before the colon.
+    pub digest: String,
+    /// `common-start`, `merge-parent`, `copy`, `aside` or `between`.
+    pub role: &'static str,
+    /// What is said of it, as a candidate, beside the candidate.
+    pub to_candidate: Seen,
+    /// And beside the reference.
+    pub to_reference: Seen,
+}
+
+/// What is said of a relative and one side of the pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Seen {
+    /// Kind of verdict.
+    pub kind: &'static str,
+    /// Kind of change.
+    pub relation: Option<&'static str>,
+    /// Which came first; the relative is the candidate.
+    pub direction: &'static str,
 }
 
 /// What wrote a result.

@@ -26,6 +26,7 @@ impl Report {
             findings: remarks(&c.findings),
             context: c.context.iter().map(super::ContextStatistic::new).collect(),
             controls: c.controls.as_ref().map(super::Controls::new),
+            relatives: c.relatives.iter().map(relative).collect(),
             sample: c.measurement.sample.as_ref().map(|s| Sample {
                 blocks: s.blocks,
                 values: s.values,
@@ -87,6 +88,18 @@ impl Input {
             },
             notes: all(&facts.notes),
         }
+    }
+}
+
+fn relative(r: &audit::Relative) -> Relative {
+    let seen =
+        |s: audit::Seen| Seen { kind: s.kind.name(), relation: s.relation, direction: s.direction.name() };
+    Relative {
+        reference: clean(&r.facts.reference),
+        digest: clean(&r.facts.digest),
+        role: r.role.name(),
+        to_candidate: seen(r.seen[0]),
+        to_reference: seen(r.seen[1]),
     }
 }
 

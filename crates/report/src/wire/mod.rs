@@ -16,7 +16,7 @@ mod rating;
 pub use blame::{Blame, Expert, Origin, Residual, Rows, Run, Units};
 pub use comparison::{
     Change, Component, Declared, Evidence, File, Input, Interval, Io, Layer, LayerCount, Noise, NotTested,
-    Power, Remark, Report, Tool, Verdict,
+    Power, Relative, Remark, Report, Seen, Tool, Verdict,
 };
 pub use controls::{Background, ContextStatistic, ControlRun, Controls, NegativeControls};
 pub use difference::{Difference, Row, Totals};

@@ -282,6 +282,7 @@ pub fn derived() -> Comparison {
         ],
         context: Vec::new(),
         controls: None,
+        relatives: Vec::new(),
         bytes_read: 32_124_354_560,
         seed: 0,
     }
@@ -365,6 +366,7 @@ pub fn acquitted() -> Comparison {
         findings: Vec::new(),
         context: context_statistics(),
         controls: None,
+        relatives: Vec::new(),
         bytes_read: 12_850_999_296,
         seed: 0,
     }
