@@ -47,6 +47,8 @@ enum Row {
     Siblings,
     /// A common ancestor, and none is among the relatives.
     Orphans,
+    /// The same, and the relatives share only the start.
+    Alone,
 }
 
 impl Row {
@@ -56,6 +58,7 @@ impl Row {
             Row::Grandparent => "grandparent and grandchild",
             Row::Siblings => "siblings, an ancestor of both among the relatives",
             Row::Orphans => "siblings, no ancestor of both among the relatives",
+            Row::Alone => "siblings, no relatives but of the same start",
         }
     }
 }
@@ -142,6 +145,7 @@ fn jobs(directory: &Path) -> Result<Vec<Job>, Failure> {
                     Row::Orphans,
                     without(&|m| !(m.is_ancestor_of(candidate) && m.is_ancestor_of(reference))),
                 );
+                add(Row::Alone, without(&|m| m.trained.is_none()));
             }
         }
     }

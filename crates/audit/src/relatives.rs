@@ -144,7 +144,9 @@ fn as_merge(
     Ok(())
 }
 
-/// Which of the two holds more of a start that a relative shares?
+/// Which of the two holds more of a start that a relative shares? It must be known to share no more than that with the earlier one: then
+/// whatever lies behind that one came later. Of a model that a stranger was merged into, the outgroup knows one half only, so it
+/// must depend on both.
 fn by_outgroup(
     judgement: &mut Judgement,
     pair: [&Whole; 2],
@@ -152,54 +154,60 @@ fn by_outgroup(
     told: &mut [Relative],
     settings: &Settings<'_>,
 ) -> Result<(), AuditError> {
-    let outgroups: Vec<usize> = (0..told.len()).filter(|i| is_outgroup(&told[*i])).collect();
+    let shares_start = |relative: &Relative, side: usize| {
+        relative.seen[side].relation == Some(COMMON_START)
+            && relative.seen.iter().all(|s| s.kind.is_dependence())
+    };
     let mut orders = Vec::new();
-    for &i in &outgroups {
-        told[i].role = RelativeRole::CommonStart;
-        if let Some(order) = order_of(others[i], pair, settings)?.filter(|order| order.earlier.is_some()) {
-            orders.push((i, order));
-        }
+    for (i, relative) in told.iter().enumerate().filter(|(_, r)| (0..2).any(|side| shares_start(r, side))) {
+        let order = order_of(others[i], pair, settings)?;
+        let known = |order: &Order| order.earlier.is_some_and(|side| shares_start(relative, side));
+        orders.extend(order.filter(known).map(|order| (i, order)));
     }
-    let earlier = orders.iter().find_map(|(_, order)| order.earlier);
-    let agree = orders.iter().all(|(_, order)| order.earlier == earlier);
-    let Some(earlier) = earlier.filter(|_| agree) else { return Ok(()) };
-    let mut free = true;
-    for i in (0..told.len()).filter(|i| !outgroups.contains(i)) {
-        let seen = told[i].seen;
-        told[i].role = match () {
-            () if seen.iter().any(|s| s.kind == Kind::Identical) => RelativeRole::Copy,
-            // The relative was the candidate when it was looked at.
-            () if seen
-                .iter()
-                .any(|s| !s.kind.is_dependence() || s.direction == Direction::CandidateFromReference) =>
-            {
-                RelativeRole::Aside
-            }
-            () if is_behind([pair[earlier], others[i]], &outgroups, others, settings)? => RelativeRole::Aside,
+    let first = orders.first().and_then(|(_, order)| order.earlier);
+    let earlier = first.filter(|first| orders.iter().all(|(_, order)| order.earlier == Some(*first)));
+    let share = |relative: &Relative| match earlier {
+        Some(side) => shares_start(relative, side),
+        None => (0..2).any(|side| shares_start(relative, side)),
+    };
+    let outgroups: Vec<usize> = (0..told.len()).filter(|i| share(&told[*i])).collect();
+    for (i, relative) in told.iter_mut().enumerate() {
+        let is_behind = || match earlier {
+            Some(side) => is_behind([pair[side], others[i]], &outgroups, others, settings),
+            None => Ok(false),
+        };
+        relative.role = match () {
+            () if outgroups.contains(&i) => RelativeRole::CommonStart,
+            () if relative.seen.iter().any(|s| s.kind == Kind::Identical) => RelativeRole::Copy,
+            () if is_aside(relative) || is_behind()? => RelativeRole::Aside,
             () => RelativeRole::Between,
         };
-        free &= told[i].role != RelativeRole::Between;
     }
-    if let Some((outgroup, order)) = orders.first().filter(|_| free) {
+    let free = told.iter().all(|relative| relative.role != RelativeRole::Between);
+    if let Some((outgroup, order)) = orders.first().filter(|_| earlier.is_some() && free) {
         admit_order(judgement, order, &told[*outgroup].facts.reference);
     }
     Ok(())
 }
 
-/// Whether a relative shares the start with both sides and the training with neither.
-fn is_outgroup(relative: &Relative) -> bool {
-    let [a, b] = relative.seen.map(|seen| seen.relation == Some(COMMON_START));
-    let open = |seen: &Seen| seen.kind.is_dependence() && seen.relation.is_none();
-    (a && (b || open(&relative.seen[1]))) || (b && open(&relative.seen[0]))
+/// Whether a relative cannot be what both came from: it depends on one of the two at most, or a cue says that it came from one. The relative was the
+/// candidate when it was looked at.
+fn is_aside(relative: &Relative) -> bool {
+    let came_later = |s: &Seen| !s.kind.is_dependence() || s.direction == Direction::CandidateFromReference;
+    relative.seen.iter().any(came_later)
 }
 
-/// Whether the second model came from the first or beside it, as all outgroups that say something say.
+/// Whether the second model came from the first or beside it, as all outgroups that say something say. Of another width, with no matrix in
+/// common, it is not the nearest that two models of one width come from.
 fn is_behind(
     pair: [&Whole; 2],
     outgroups: &[usize],
     others: &[&Whole],
     settings: &Settings<'_>,
 ) -> Result<bool, AuditError> {
+    if common_plan(&pair[0].anatomy, &[&pair[1].anatomy]).places.is_empty() {
+        return Ok(true);
+    }
     let mut said = Vec::new();
     for &outgroup in outgroups {
         said.extend(order_of(others[outgroup], pair, settings)?.and_then(|order| order.earlier));
