@@ -12,10 +12,16 @@ const FIGURES: usize = 6;
 const DECISIONS: usize = 200;
 
 pub(super) fn body(ratings: &Ratings) -> String {
-    let again = again(ratings);
+    [top(ratings), inputs(ratings), rest(ratings)].concat()
+}
+
+/// Without the frame of a page and without the inputs.
+pub(super) fn sections(ratings: &Ratings) -> String {
+    [top(ratings), rest(ratings)].concat()
+}
+
+fn rest(ratings: &Ratings) -> String {
     [
-        top(ratings),
-        inputs(ratings),
         figures(ratings),
         table(ratings),
         groups(ratings),
@@ -24,7 +30,7 @@ pub(super) fn body(ratings: &Ratings) -> String {
         sequential(ratings),
         notes::findings(&ratings.findings),
         methods(ratings),
-        again,
+        again(ratings),
     ]
     .concat()
 }
