@@ -12,7 +12,7 @@ fn hex(bytes: &[u8]) -> String {
 
 /// The command on the page, undone: the text between the quotes of `printf`.
 fn opening(page: &str) -> String {
-    let shown = between(page, "printf &#39;%s&#39; &#39;", "&#39; | sha256sum");
+    let shown = between(page, "printf '%s' '", "' | sha256sum");
     shown.replace("&quot;", "\"").replace("&#39;", "'").replace("&amp;", "&")
 }
 

@@ -22,7 +22,8 @@ fn main() {
         return serve(Path::new(&folder));
     }
     let folder = tempfile::tempdir().unwrap();
-    let config = two(endpoint(Manner::says("one")), endpoint(Manner::says("two")), QUICK);
+    let quick = QUICK.replace("grid_milliseconds = 50", "grid_milliseconds = 1");
+    let config = two(endpoint(Manner::says("one")), endpoint(Manner::says("two")), &quick);
     std::fs::write(folder.path().join("arena.toml"), config).unwrap();
     let mut acknowledged: Vec<String> = Vec::new();
     for round in 1..=ROUNDS {
@@ -34,7 +35,8 @@ fn main() {
                 std::thread::spawn(move || vote(address, &stop))
             })
             .collect();
-        std::thread::sleep(Duration::from_millis(1500));
+        // Each time at another moment between an answer and the next vote.
+        std::thread::sleep(Duration::from_millis(1000 + 137 * round as u64));
         child.kill().unwrap();
         stop.store(true, Ordering::Relaxed);
         child.wait().unwrap();
@@ -64,10 +66,16 @@ fn vote(address: std::net::SocketAddr, stop: &AtomicBool) -> Vec<String> {
             break;
         }
         let vote_token = page.field("token");
-        client.get(&format!("{battle}/events"));
-        let reply = client.post(&format!("{battle}/vote"), &[("token", &vote_token), ("choice", "a")]);
-        if reply.status == 303 {
-            counted.push(battle.rsplit('/').next().unwrap().to_owned());
+        let fields = [("token", vote_token.as_str()), ("choice", "a")];
+        loop {
+            let reply = client.post(&format!("{battle}/vote"), &fields);
+            match reply.status {
+                303 => counted.push(battle.rsplit('/').next().unwrap().to_owned()),
+                // The answers are not there yet.
+                409 => continue,
+                _ => {}
+            }
+            break;
         }
     }
     counted

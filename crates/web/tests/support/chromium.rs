@@ -1,4 +1,5 @@
 //! A browser without a window, driven by its own protocol over a socket.
+#![allow(unreachable_pub, reason = "used by one test only")]
 
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};

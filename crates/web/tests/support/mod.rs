@@ -1,5 +1,5 @@
 //! What the tests of the page share: endpoints that misbehave, a server in this process, a client that keeps every byte.
-#![allow(dead_code, reason = "each test uses its part")]
+#![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
