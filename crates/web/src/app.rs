@@ -1,6 +1,6 @@
 //! What all requests share.
 
-use crate::battle::{self, Battle, Sides, State};
+use crate::battle::{self, Answered, Battle, Sides, State};
 use crate::config::Config;
 use crate::error::WebError;
 use crate::keys::Keys;
@@ -14,6 +14,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Semaphore, watch};
+
+/// How often, and after how long, it is tried again to keep answers where the disk is full.
+const RETRIES: u32 = 12;
+const RETRY: Duration = Duration::from_secs(5);
 
 /// What all requests share.
 pub(crate) struct App {
@@ -117,20 +121,27 @@ impl App {
         let grid = self.config.reveal.grid_milliseconds;
         let steps = (begun.elapsed().as_millis() as u64 / grid) + 1;
         tokio::time::sleep_until((begun + Duration::from_millis(steps * grid)).into()).await;
-        let kept = match outcome {
-            Ok([a, b]) => {
-                let masked = [a.masked, b.masked];
-                self.store.ready(&id, [a.kept, b.kept], masked, now()).await
-            }
-            Err(why) => {
-                self.tell(&format!("battle {id}: {}", stemmata_audit::printable(&why)));
-                self.store.fail(&id, why).await
-            }
-        };
-        if let Err(error) = kept {
+        let outcome = outcome.inspect_err(|why| {
+            self.tell(&format!("battle {id}: {}", stemmata_audit::printable(why)));
+        });
+        let mut kept = self.keep(&id, &outcome).await;
+        for _ in 0..RETRIES {
+            let Err(error) = &kept else { break };
             self.tell(&format!("battle {id}: not kept: {error}"));
+            tokio::time::sleep(RETRY).await;
+            kept = self.keep(&id, &outcome).await;
         }
         lock(&self.running).remove(&id);
+    }
+
+    async fn keep(&self, id: &str, outcome: &Result<[Answered; 2], String>) -> Result<(), StoreError> {
+        match outcome {
+            Ok([a, b]) => {
+                let texts = [a.kept.clone(), b.kept.clone()];
+                self.store.ready(id, texts, [a.masked, b.masked], now()).await
+            }
+            Err(why) => self.store.fail(id, why.clone()).await,
+        }
     }
 
     /// The battle once its answers are made, or failed, or the server stops.

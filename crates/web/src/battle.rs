@@ -65,30 +65,28 @@ pub(crate) fn draw(
     voter: &str,
     now: i64,
 ) -> Result<Option<(Battle, Sides)>, WebError> {
-    let battle = |draw: Draw, prompt: &str| Battle {
+    let battle = |draw: Draw| Battle {
         draw,
         voter: voter.to_owned(),
         created: now,
         medium: question.medium,
-        prompt: prompt.to_owned(),
+        prompt: question.text.to_owned(),
         state: State::Asked,
         ready: 0,
         answers: Default::default(),
         masked: [false; 2],
     };
-    // Only where the prompt was listed: whoever typed one would notice that the answers are to another.
-    if question.id.is_some() && random::happens(config.gold_share)? {
-        let fitting: Vec<usize> =
-            (0..config.checks.len()).filter(|i| config.checks[*i].medium == question.medium).collect();
-        if !fitting.is_empty() {
-            let number = fitting[random::below(fitting.len() as u64)? as usize];
-            let left = random::below(2)? == 0;
-            let gold = if left { "model_a" } else { "model_b" };
-            let prompt = &config.checks[number].prompt;
-            let draw = Draw::new(GOLD, GOLD, gold, prompt)?;
-            let sides = [left, !left].map(|better| Source::Check { number, better });
-            return Ok(Some((battle(draw, prompt), Sides(sides))));
-        }
+    // Only where the prompt was listed: a check is a pair of recorded answers to the very question that was asked, so that nobody can
+    // tell it from any other battle.
+    let fits = |check: &Check| Some(check.prompt.as_str()) == question.id;
+    let fitting: Vec<usize> = (0..config.checks.len()).filter(|i| fits(&config.checks[*i])).collect();
+    if !fitting.is_empty() && random::happens(config.gold_share)? {
+        let number = fitting[random::below(fitting.len() as u64)? as usize];
+        let left = random::below(2)? == 0;
+        let gold = if left { "model_a" } else { "model_b" };
+        let draw = Draw::new(GOLD, GOLD, gold, question.text)?;
+        let sides = [left, !left].map(|better| Source::Check { number, better });
+        return Ok(Some((battle(draw), Sides(sides))));
     }
     let able = config.answering(question.medium, question.id);
     if able.len() < 2 {
@@ -100,7 +98,7 @@ pub(crate) fn draw(
     let draw = Draw::new(name(a), name(b), "", question.text)?;
     let prompt = question.id.map(str::to_owned);
     let sides = [a, b].map(|place| Source::Contestant { number: of(place), prompt: prompt.clone() });
-    Ok(Some((battle(draw, question.text), Sides(sides))))
+    Ok(Some((battle(draw), Sides(sides))))
 }
 
 /// An answer as it will be kept: text, or where the media lie.

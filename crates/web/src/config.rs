@@ -138,11 +138,11 @@ impl Default for Reveal {
     }
 }
 
-/// How often a question is replaced by a check.
+/// How often a battle is a check.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Gold {
-    /// Share of listed prompts that are replaced.
+    /// Share of battles on a listed prompt with checks that are one of them.
     pub share: f64,
 }
 
@@ -178,8 +178,6 @@ struct PromptFile {
 #[serde(deny_unknown_fields)]
 struct CheckFile {
     prompt: String,
-    #[serde(default)]
-    medium: Medium,
     better: PathBuf,
     worse: PathBuf,
 }
@@ -216,8 +214,8 @@ pub(crate) struct Prompt {
 
 /// A pair of answers of which it is known which one is better.
 pub(crate) struct Check {
+    /// Identifier of a listed prompt.
     pub(crate) prompt: String,
-    pub(crate) medium: Medium,
     pub(crate) better: Recording,
     pub(crate) worse: Recording,
 }
@@ -286,7 +284,12 @@ impl Config {
         for one in file.contestant {
             let name = one.name.trim().to_owned();
             let shown = printable(&name);
-            if name.is_empty() || name.len() > 200 || name.split('/').next() == Some(crate::draw::GOLD) {
+            let control = name.chars().any(char::is_control);
+            if name.is_empty()
+                || control
+                || name.len() > 200
+                || name.split('/').next() == Some(crate::draw::GOLD)
+            {
                 return refuse(format!("`{shown}` is no name for a contestant"));
             }
             if contestants.iter().any(|other| other.name == name) {
@@ -335,11 +338,16 @@ impl Config {
         }
         let mut checks = Vec::new();
         for check in file.check {
+            let Some(prompt) = prompts.iter().find(|prompt| prompt.id == check.prompt) else {
+                return refuse(format!(
+                    "a check belongs to the prompt `{}`, which is not listed",
+                    printable(&check.prompt)
+                ));
+            };
             checks.push(Check {
-                better: recorded::file(&folder.join(check.better), check.medium)?,
-                worse: recorded::file(&folder.join(check.worse), check.medium)?,
+                better: recorded::file(&folder.join(check.better), prompt.medium)?,
+                worse: recorded::file(&folder.join(check.worse), prompt.medium)?,
                 prompt: check.prompt,
-                medium: check.medium,
             });
         }
         let mask = Mask::new(&words);
@@ -490,6 +498,10 @@ mod tests {
         assert!(refusal(&format!("{TWO}[gold]\nshare = nan\n")).contains("gold.share"));
         let prompt = "[[prompt]]\nid = 'a b'\ntext = 'x'\n";
         assert!(refusal(&format!("{TWO}{prompt}")).contains("`a b`"));
+        assert!(
+            refusal(&format!("{TWO}[[check]]\nprompt = 'x'\nbetter = 'b'\nworse = 'w'\n"))
+                .contains("not listed")
+        );
         let image = "[[prompt]]\nid = 'a'\ntext = 'x'\nmedium = 'image'\n";
         assert!(refusal(&format!("{TWO}{image}")).contains("fewer than two"));
     }

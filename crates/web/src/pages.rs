@@ -20,7 +20,7 @@ pub(crate) const REASONS: [(&str, &str); 6] = [
     ("other-wrong", "The other one is wrong"),
 ];
 const CHOICES: [(&str, &str); 4] =
-    [("a", "A is better"), ("tie", "Both are good"), ("bad", "Both are bad"), ("b", "B is better")];
+    [("a", "A is better"), ("tie", "Equally good"), ("bad", "Both are bad"), ("b", "B is better")];
 
 /// The style sheet: that of all pages of results, and what only this page has.
 pub(crate) fn style() -> String {
@@ -156,9 +156,8 @@ pub(crate) fn battle(battle: &Battle, token: &str) -> String {
     let body = format!(
         "<div class=\"battle\"{}>\n<h1>Which answer is better?</h1>\n{}<p id=\"status\" role=\"status\">{status}</p>\n{}\
          <form method=\"post\" action=\"/battle/{id}/vote\" id=\"vote\"{}>\n{}\
-         <fieldset class=\"choices\"><legend>Your vote</legend>\n{choices}</fieldset>\n\
-         <fieldset class=\"reasons\"><legend>Why the better one is better, if you like to say (tick before you vote)</legend>\n{reasons}\
-         </fieldset>\n</form>\n\
+         <fieldset class=\"reasons\"><legend>Why, if you like to say</legend>\n{reasons}\
+         </fieldset>\n<fieldset class=\"choices\"><legend>Your vote</legend>\n{choices}</fieldset>\n</form>\n\
          <p class=\"small soft\">Sealed draw: <span class=\"digest\">{}</span><br>This fixes who answers on which side. It is opened after \
          your vote, so that you can check that it was not changed.</p>\n</div>\n",
         if waiting {
@@ -207,7 +206,7 @@ pub(crate) fn opened(battle: &Battle, receipt: &Receipt, checked: Checked) -> St
     let said = match receipt.winner.as_str() {
         "model_a" => "You voted: A is better.",
         "model_b" => "You voted: B is better.",
-        "tie" => "You voted: both are good.",
+        "tie" => "You voted: equally good.",
         _ => "You voted: both are bad.",
     };
     let mut notes = String::new();
@@ -218,7 +217,9 @@ pub(crate) fn opened(battle: &Battle, receipt: &Receipt, checked: Checked) -> St
         ));
     }
     if battle.masked.contains(&true) {
-        notes.push_str("<p>Black bars stand for words that name a model or its maker. The vote is marked accordingly.</p>\n");
+        notes.push_str(
+            "<p>Bars stand for words that name a model or its maker. The vote is marked accordingly.</p>\n",
+        );
     }
     let opening = draw.opening();
     let heading = |letter: &str, name: &str| format!("{letter}: {}", esc(name));

@@ -88,7 +88,7 @@ async fn headers(request: Request, next: Next) -> Response {
 }
 
 async fn asset(text: String, kind: &'static str) -> Response {
-    ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "max-age=3600")], text).into_response()
+    ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "max-age=300")], text).into_response()
 }
 
 fn html(status: StatusCode, text: String) -> Response {
@@ -299,11 +299,33 @@ async fn media(
     };
     let place = &battle.answers[usize::from(side == "b")];
     match battle::media(&app.config, place) {
-        Some((bytes, kind)) => {
-            let kind = [(header::CONTENT_TYPE, kind)];
-            (kind, Body::from(Bytes::from_owner(bytes))).into_response()
-        }
+        Some((bytes, kind)) => part(Bytes::from_owner(bytes), kind, headers.get(header::RANGE)),
         None => stored(&app, &StoreError::Missing),
+    }
+}
+
+/// The bytes, or the range of them that was asked for: some players of films take nothing else.
+fn part(bytes: Bytes, kind: &'static str, range: Option<&HeaderValue>) -> Response {
+    let kind = [(header::CONTENT_TYPE, kind), (header::ACCEPT_RANGES, "bytes")];
+    let length = bytes.len();
+    let asked = range.and_then(|value| value.to_str().ok()?.strip_prefix("bytes=")?.split_once('-'));
+    let ends = asked.and_then(|(from, to)| match (from.parse::<usize>(), to.parse::<usize>()) {
+        (Ok(from), Ok(to)) if from <= to => Some((from, to.saturating_add(1).min(length))),
+        (Ok(from), Err(_)) if to.is_empty() => Some((from, length)),
+        (Err(_), Ok(last)) if from.is_empty() => Some((length.saturating_sub(last), length)),
+        // Several ranges, or none that make sense: all of it.
+        _ => None,
+    });
+    match ends {
+        None => (kind, Body::from(bytes)).into_response(),
+        Some((from, to)) if from < to => {
+            let place = [(header::CONTENT_RANGE, format!("bytes {from}-{}/{length}", to - 1))];
+            (StatusCode::PARTIAL_CONTENT, kind, place, Body::from(bytes.slice(from..to))).into_response()
+        }
+        Some(_) => {
+            let place = [(header::CONTENT_RANGE, format!("bytes */{length}"))];
+            (StatusCode::RANGE_NOT_SATISFIABLE, place).into_response()
+        }
     }
 }
 

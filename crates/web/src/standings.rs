@@ -111,17 +111,15 @@ fn votes(connection: &Connection, medium: Medium) -> rusqlite::Result<Vec<Cast>>
 fn of_votes(all: &[&Cast], kept: &[&Cast]) -> Result<String, String> {
     let rated = rate(all)?;
     let context = Context {
-        command: "stemmata serve CONFIG --export -o votes.jsonl; stemmata rate --cluster=judge --position votes.jsonl".to_owned(),
+        command:
+            "stemmata serve --export -o votes.jsonl; stemmata rate --cluster=judge --position votes.jsonl"
+                .to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         timing: None,
     };
-    let mut out = stemmata_report::rating_sections(&rated, &context);
-    out.push_str(&matrix::section(all, &rated));
-    out.push_str(&timeline::section(all));
-    if kept.len() < all.len() {
-        out.push_str(&without_flagged(&rated, kept)?);
-    }
-    Ok(out)
+    let [found, made] = stemmata_report::rating_sections(&rated, &context);
+    let flagged = if kept.len() < all.len() { without_flagged(&rated, kept)? } else { String::new() };
+    Ok([found, matrix::section(all, &rated), timeline::section(all), flagged, made].concat())
 }
 
 /// Votes of one person depend on each other, and sides may be favoured.

@@ -46,6 +46,8 @@ pub(crate) fn reveal(
                                 let each = (speed * step.as_millis() as usize / 1000).max(1);
                                 Stage::Showing(events(&texts, from, each))
                             }
+                            // The server stops, or could not keep the answers: the browser asks again later.
+                            Ok(battle) if battle.state == State::Asked => return None,
                             // The page says the rest when it is loaded again.
                             _ => Stage::Showing(VecDeque::from([last("over")])),
                         };

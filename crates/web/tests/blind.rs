@@ -161,7 +161,7 @@ fn recorded_pictures_are_judged_without_their_descriptions_and_checks_find_the_c
     let config = format!(
         "{QUICK}[gold]\nshare = 0.5\n\
          [[prompt]]\nid = 'cat'\ntext = 'A cat'\nmedium = 'image'\n\
-         [[check]]\nprompt = 'A dog'\nmedium = 'image'\nbetter = 'good/cat.png'\nworse = 'bad/cat.png'\n\
+         [[check]]\nprompt = 'cat'\nbetter = 'good/cat.png'\nworse = 'bad/cat.png'\n\
          [[contestant]]\nname = 'acme/nova-7b'\nmedium = 'image'\ndirectory = 'one'\n\
          [[contestant]]\nname = 'umbrella-12b'\nmedium = 'image'\ndirectory = 'two'\n"
     );
@@ -179,12 +179,33 @@ fn recorded_pictures_are_judged_without_their_descriptions_and_checks_find_the_c
         for side in ["a", "b"] {
             let picture = client.get(&format!("{battle}/{side}"));
             assert_eq!(picture.header("content-type"), Some("image/png"));
+            assert!(page.body.contains("A cat"), "a check is on the question that was asked");
         }
         assert_eq!(identities(&client.received), Vec::<&str>::new());
         let after = client.vote(&battle, "tie").body;
         if after.contains("This was a check") { checks += 1 } else { plain += 1 }
     }
     assert!(checks >= 3 && plain >= 3);
+    let battle =
+        client.post("/ask", &[("token", &token), ("id", "cat")]).header("location").unwrap().to_owned();
+    client.reveal(&battle);
+    let whole =
+        client.get(&format!("{battle}/a")).header("content-length").unwrap().parse::<usize>().unwrap();
+    for (range, status, length) in [
+        ("bytes=0-", 206, whole),
+        ("bytes=2-5", 206, 4),
+        ("bytes=-3", 206, 3),
+        ("bytes=9999-", 416, 0),
+        ("x", 200, whole),
+    ] {
+        let head = format!(
+            "GET {battle}/a HTTP/1.0\r\nhost: x\r\ncookie: {}\r\nrange: {range}\r\n\r\n",
+            client.cookie.clone()
+        );
+        let part = client.send(&head, &[]);
+        let found = part.header("content-length").map(|n| n.parse::<usize>().unwrap());
+        assert_eq!((part.status, found), (status, Some(length)), "{range}");
+    }
     let board = client.get("/standings/image").body;
     assert!(board.contains("1 of 1 voters") && board.contains("With and without flagged voters"), "{board}");
     assert!(client.get("/standings").body.contains("No votes have been counted yet"));

@@ -48,7 +48,7 @@ pub(crate) fn rating(ratings: &Ratings) -> String {
 }
 
 /// Ratings for a page that has a frame of its own.
-pub(crate) fn rating_sections(ratings: &Ratings) -> String {
+pub(crate) fn rating_sections(ratings: &Ratings) -> [String; 2] {
     rating::sections(ratings)
 }
 

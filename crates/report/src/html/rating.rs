@@ -12,19 +12,20 @@ const FIGURES: usize = 6;
 const DECISIONS: usize = 200;
 
 pub(super) fn body(ratings: &Ratings) -> String {
-    [top(ratings), inputs(ratings), rest(ratings)].concat()
+    [top(ratings), inputs(ratings), found(ratings), made(ratings)].concat()
 }
 
-/// Without the frame of a page and without the inputs.
-pub(super) fn sections(ratings: &Ratings) -> String {
-    [top(ratings), rest(ratings)].concat()
+/// What was found, and how; without the frame of a page and without the inputs.
+pub(super) fn sections(ratings: &Ratings) -> [String; 2] {
+    [[top(ratings), found(ratings)].concat(), made(ratings)]
 }
 
-fn rest(ratings: &Ratings) -> String {
+fn found(ratings: &Ratings) -> String {
+    [figures(ratings), table(ratings), groups(ratings)].concat()
+}
+
+fn made(ratings: &Ratings) -> String {
     [
-        figures(ratings),
-        table(ratings),
-        groups(ratings),
         terms(ratings),
         fits(ratings),
         sequential(ratings),
