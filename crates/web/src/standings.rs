@@ -6,11 +6,10 @@ use crate::pages;
 use crate::store;
 use crate::{matrix, timeline};
 use rusqlite::Connection;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use stemmata_audit::{RateSettings, Rated, RatingOptions, VoteInput, Wanted};
+use stemmata_audit::{RateSettings, Rated, Rating, RatingOptions, VoteInput, Wanted};
 use stemmata_report::{Context, escaped as esc};
 use tokio::sync::Mutex;
 
@@ -140,25 +139,23 @@ fn rate(votes: &[&Cast]) -> Result<Rated, String> {
 }
 
 fn without_flagged(all: &Rated, kept: &[&Cast]) -> Result<String, String> {
-    let ratings = |rated: &Rated| -> BTreeMap<String, (f64, (u32, u32))> {
-        let some = rated.standings.contestants.iter().filter_map(|c| Some((c, c.rating.as_ref()?)));
-        some.map(|(c, rating)| (c.name.clone(), (rating.value, rating.rank))).collect()
+    let without = if kept.is_empty() { None } else { Some(rate(kept)?) };
+    let cells = |rating: Option<&Rating>| match rating {
+        Some(Rating { value, rank: (low, high), .. }) => {
+            let rank = if low == high { low.to_string() } else { format!("{low}–{high}") };
+            format!("<td class=\"n\">{value:.0}</td><td class=\"n\">{rank}</td>")
+        }
+        None => "<td class=\"n\">–</td><td class=\"n\">–</td>".to_owned(),
     };
-    let without = if kept.is_empty() { BTreeMap::new() } else { ratings(&rate(kept)?) };
-    let rows: String = ratings(all)
+    let rows: String = all
+        .standings
+        .contestants
         .iter()
-        .map(|(contestant, with)| {
-            let cells = |value: Option<&(f64, (u32, u32))>| match value {
-                Some((rating, (low, high))) if low == high => {
-                    format!("<td class=\"n\">{rating:.0}</td><td class=\"n\">{low}</td>")
-                }
-                Some((rating, (low, high))) => {
-                    format!("<td class=\"n\">{rating:.0}</td><td class=\"n\">{low}–{high}</td>")
-                }
-                None => "<td class=\"n\">–</td><td class=\"n\">–</td>".to_owned(),
-            };
-            let (with, without) = (cells(Some(with)), cells(without.get(contestant)));
-            format!("<tr><th scope=\"row\">{}</th>{with}{without}</tr>\n", esc(contestant))
+        .map(|with| {
+            let others = without.iter().flat_map(|rated| &rated.standings.contestants);
+            let found = others.into_iter().find(|other| other.name == with.name);
+            let (all, kept) = (cells(with.rating.as_ref()), cells(found.and_then(|c| c.rating.as_ref())));
+            format!("<tr><th scope=\"row\">{}</th>{all}{kept}</tr>\n", esc(&with.name))
         })
         .collect();
     Ok(format!(
