@@ -160,9 +160,10 @@ fn ends(word: &[char], text: &[char], at: usize) -> Option<usize> {
         }
         place += 1;
     }
-    let more = |c: &char| c.is_alphabetic();
-    let whole = !text.get(place).is_some_and(more)
-        && !(word.last()?.is_numeric() && text.get(place).is_some_and(|c| c.is_numeric()));
+    let next = text.get(place);
+    let longer = next.is_some_and(|c| c.is_alphabetic());
+    let another_number = word.last()?.is_numeric() && next.is_some_and(|c| c.is_numeric());
+    let whole = !longer && !another_number;
     // What follows a name without a blank, such as a version, belongs to it.
     whole.then(|| {
         let mut end = place;

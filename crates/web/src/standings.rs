@@ -19,8 +19,11 @@ const FRESH: Duration = Duration::from_secs(10);
 /// Makes the pages, one for each medium, and keeps them for a while.
 pub(crate) struct Board {
     database: PathBuf,
-    kept: Mutex<[Option<(Instant, Arc<String>)>; 3]>,
+    kept: Mutex<[Option<Made>; 3]>,
 }
+
+/// A page and when it was made.
+type Made = (Instant, Arc<String>);
 
 impl Board {
     pub(crate) fn new(database: PathBuf) -> Board {

@@ -48,7 +48,7 @@ pub(crate) fn section(votes: &[&Cast]) -> String {
                 20.0 + height - tall,
                 (width * 0.84).min(6.0)
             );
-            let _ = write!(rows, "<tr><th scope=\"row\">{when}</th><td class=\"n\">{count}</td></tr>\n");
+            let _ = writeln!(rows, "<tr><th scope=\"row\">{when}</th><td class=\"n\">{count}</td></tr>");
         }
     }
     format!(
