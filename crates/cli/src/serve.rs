@@ -1,10 +1,8 @@
 //! `serve`: what can be asked, the configuration, the export, the exit code.
 
-use crate::arguments::Common;
 use clap::Args;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -52,10 +50,21 @@ pub(crate) struct ServeArguments {
 }
 
 #[cfg(not(feature = "serve"))]
-pub(crate) fn serve(_: &ServeArguments, _: &Common, _: &AtomicBool) -> u8 {
-    crate::output::tell("error: this program was built without the page");
-    crate::output::tell("hint:  build it with `cargo build --release --features serve`");
-    crate::run::CANNOT
+pub(crate) use without_page::serve;
+
+#[cfg(not(feature = "serve"))]
+mod without_page {
+    use super::ServeArguments;
+    use crate::arguments::Common;
+    use crate::output;
+    use crate::run::CANNOT;
+    use std::sync::atomic::AtomicBool;
+
+    pub(crate) fn serve(_: &ServeArguments, _: &Common, _: &AtomicBool) -> u8 {
+        output::tell("error: this program was built without the page");
+        output::tell("hint:  build it with `cargo build --release --features serve`");
+        CANNOT
+    }
 }
 
 #[cfg(feature = "serve")]

@@ -1,6 +1,7 @@
 //! A real browser plays twenty battles; every byte that it gets before a vote is searched for identities. Skipped where there is no Chromium.
 //!
 //! With `STEMMATA_SCREENSHOTS=FOLDER` it leaves pictures of all pages there: light, dark and as wide as a telephone.
+#![allow(clippy::print_stderr, reason = "says that it was skipped")]
 
 #[path = "support/chromium.rs"]
 mod chromium;

@@ -1,6 +1,7 @@
 //! The server is killed while people vote: no vote that was acknowledged is lost, and the chain holds.
 //!
 //! Its own `main`: the server must be a process of its own to be killed, and this program is that process, too.
+#![allow(clippy::print_stdout, reason = "a process tells its address, and the test its figures")]
 
 mod support;
 

@@ -60,7 +60,7 @@ fn answer(stream: TcpStream, manner: &Manner, number: usize) -> std::io::Result<
     reader.take(length).read_to_end(&mut Vec::new())?;
     let mut stream = stream;
     stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nserver: acme-nova\r\nconnection: close\r\n\r\n")?;
-    let broken = manner.breaks > 0 && number % manner.breaks == 0;
+    let broken = manner.breaks > 0 && number.is_multiple_of(manner.breaks);
     let most = if broken { manner.pieces.len() / 2 } else { manner.pieces.len() };
     for piece in &manner.pieces[..most] {
         std::thread::sleep(manner.pause);
