@@ -44,6 +44,7 @@ pub(crate) fn line(arguments: &Arguments) -> String {
             given.into_iter().for_each(|text| option(true, text));
             ("rate", votes)
         }
+        Verb::Serve(serve) => ("serve", crate::serve::words(serve)),
         Verb::Explain { code } => ("explain", vec![code.clone()]),
         Verb::Completions { shell } => ("completions", vec![shell.to_string()]),
         Verb::Man => ("man", Vec::new()),

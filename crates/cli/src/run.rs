@@ -142,6 +142,7 @@ fn carry_out<'a>(
             let show = |format| stemmata_report::rating(&result, format, &style, &context());
             put(common, &settings, show, code)
         }
+        Verb::Serve(serve) => Ok(crate::serve::serve(serve, common, settings.stop)),
         Verb::Explain { code } => Ok(match stemmata_audit::explanation(code) {
             Some(text) => write(common, format!("{code}: {text}\n").as_bytes(), DONE),
             None => {

@@ -155,3 +155,17 @@ pub fn rating(r: &audit::Rated, format: Format, style: &Style, context: &Context
         Format::Html => html::rating(&ratings),
     }
 }
+
+/// The style sheet of all pages.
+pub const STYLE_SHEET: &str = html::STYLE;
+
+/// The sections of the page of ratings, for a page with a frame of its own that has [`STYLE_SHEET`]: first who leads, with figure and
+/// table, then how that was found.
+pub fn rating_sections(r: &audit::Rated, context: &Context) -> [String; 2] {
+    html::rating_sections(&wire::Ratings::new(r, context))
+}
+
+/// Text between tags or inside a double-quoted attribute.
+pub fn escaped(text: &str) -> std::borrow::Cow<'_, str> {
+    text::escape_html(text)
+}

@@ -17,7 +17,7 @@ use crate::words;
 use markup::esc;
 use serde::Serialize;
 
-const STYLE: &str = include_str!("style.css");
+pub(crate) const STYLE: &str = include_str!("style.css");
 
 /// A comparison.
 pub(crate) fn comparison(report: &Report) -> String {
@@ -46,6 +46,11 @@ pub(crate) fn comparison(report: &Report) -> String {
 /// Ratings.
 pub(crate) fn rating(ratings: &Ratings) -> String {
     page("Ratings", "ratings of contestants by blind votes", &rating::body(ratings), ratings)
+}
+
+/// Ratings for a page that has a frame of its own.
+pub(crate) fn rating_sections(ratings: &Ratings) -> [String; 2] {
+    rating::sections(ratings)
 }
 
 /// A page that shows what a terminal would, with the JSON.

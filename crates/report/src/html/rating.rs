@@ -12,19 +12,26 @@ const FIGURES: usize = 6;
 const DECISIONS: usize = 200;
 
 pub(super) fn body(ratings: &Ratings) -> String {
-    let again = again(ratings);
+    [top(ratings), inputs(ratings), found(ratings), made(ratings)].concat()
+}
+
+/// What was found, and how; without the frame of a page and without the inputs.
+pub(super) fn sections(ratings: &Ratings) -> [String; 2] {
+    [[top(ratings), found(ratings)].concat(), made(ratings)]
+}
+
+fn found(ratings: &Ratings) -> String {
+    [figures(ratings), table(ratings), groups(ratings)].concat()
+}
+
+fn made(ratings: &Ratings) -> String {
     [
-        top(ratings),
-        inputs(ratings),
-        figures(ratings),
-        table(ratings),
-        groups(ratings),
         terms(ratings),
         fits(ratings),
         sequential(ratings),
         notes::findings(&ratings.findings),
         methods(ratings),
-        again,
+        again(ratings),
     ]
     .concat()
 }
