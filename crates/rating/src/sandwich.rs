@@ -133,6 +133,12 @@ impl Errors {
         Some(Errors { covariances: vec![first, second, both], factor, clusters })
     }
 
+    /// From a covariance that is known otherwise; `clusters` is one more than its degrees of freedom.
+    pub(crate) fn from_covariance(covariance: Square, clusters: u64) -> Option<Errors> {
+        let factor = Cholesky::new(covariance.clone(), true)?.lower().clone();
+        Some(Errors { covariances: vec![covariance], factor, clusters })
+    }
+
     /// Covariance of parameters `i` and `j` that draws follow.
     pub(crate) fn drawn(&self, i: usize, j: usize) -> f64 {
         match self.covariances.as_slice() {

@@ -122,7 +122,7 @@ impl VoteError {
 }
 
 /// Text from the input as it may stand in a message.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     const MOST: usize = 60;
     let mut out = String::new();
     for c in text.chars().take(MOST) {

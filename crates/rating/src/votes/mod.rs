@@ -4,7 +4,7 @@
 //! error with its line, never a guess; every length is bounded before anything is kept.
 
 mod columns;
-mod csv;
+pub(crate) mod csv;
 mod error;
 mod jsonl;
 #[cfg(test)]
@@ -12,6 +12,8 @@ mod tests;
 
 pub use columns::{Style, Wanted};
 pub use error::VoteError;
+
+pub(crate) use error::shown;
 
 use columns::Record;
 use std::collections::HashMap;
