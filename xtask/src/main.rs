@@ -23,6 +23,7 @@ mod material;
 mod power;
 mod rating;
 mod remote;
+mod standings;
 mod tidy;
 #[cfg(feature = "train")]
 mod train;
@@ -36,6 +37,7 @@ commands:
   calibrate       compare a calibration zoo's pairs          [--zoo DIR] [--out DIR] [--date TEXT]
   context         statistics that prove nothing among its pairs  [--zoo DIR] [--out FILE]
   rating          coverage of ratings' intervals on drawn votes  [--sets N] [--out FILE] [--date TEXT]
+  standings       coverage of abilities and of counts by lineage on drawn tables  [--sets N] [--out FILE] [--date TEXT]
   calibrate-zoo   train independent models for calibration    [--out DIR] [--models N] [--only NAMES] [--shared-init K]
   calibrate-lines train bases, their children and models of the same start  [--out DIR] [--models N] [--gpt2 N]
   remote          compare a synthetic 8B pair on a local server under budgets  [--full]
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         "calibrate" => calibration::run(options),
         "context" => context::run(options),
         "rating" => rating::run(options),
+        "standings" => standings::run(options),
         "fixtures" => fixtures(options),
         "calibrate-zoo" => calibrate_zoo(options),
         "calibrate-lines" => calibrate_lines(options),

@@ -1,6 +1,6 @@
 //! Use cases.
 //!
-//! Answers: *what does a user get who asks to inspect, compare, blame, diff, sketch or rate?* Orchestrates the rooms below it and returns
+//! Answers: *what does a user get who asks to inspect, compare, blame, diff, sketch, rate or compare standings?* Orchestrates the rooms below it and returns
 //! plain values; how they look is for `report` to say.
 #![forbid(unsafe_code)]
 
@@ -20,6 +20,7 @@ mod moving;
 mod rating;
 mod searching;
 mod sketching;
+mod standings;
 mod structure;
 mod studying;
 
@@ -38,6 +39,11 @@ pub use moving::{ResidualOrigin, UnitOrigin};
 pub use rating::{RateSettings, Rated, VoteFile, VoteInput, rate};
 pub use searching::SearchMode;
 pub use sketching::{Sketched, sketch};
+pub use standings::{
+    Best, FamilyCount, OriginCell, Origins, ReleaseRow, Selection, SelectionTerm, SnapshotRow,
+    StandingsSettings, StratumCount, Surveyed, SurveyedModel, TableFile, TableInput, TableKind, View,
+    ViewRow, standings,
+};
 
 pub use stemmata_alignment::{
     Basis, Column, EqualRows, LayerCell, LayerGrid, LayerMap, LayerRun, Moments, PairKey, Sample,
@@ -54,11 +60,16 @@ pub use stemmata_evidence::{
 };
 pub use stemmata_fingerprint::SketchParams;
 pub use stemmata_model::{Level, ModelRef, ReferenceError, printable};
+pub use stemmata_rating::ability::{
+    Abilities, Ability, AbilityOptions, AbilityScale, Group as AbilityGroup, NoScale, Omission, Surprise,
+    UnitFit, Unplaced, Weighting,
+};
+pub use stemmata_rating::tables::{Date, Openness, PublishedRating, Snapshot, TableError};
 pub use stemmata_rating::votes::{Outcome, Style as VoteStyle, Tally, VoteError, Wanted};
 pub use stemmata_rating::{
-    Adjusted, Checks, Component as RatingComponent, Decision, Flip, Limits as RatingLimits,
-    Model as VoteModel, NoFit, Options as RatingOptions, POINTS, RateError, Rating, Resampled, Scale,
-    Sequential, Standing, Standings, Term,
+    Adjusted, Checks, Component as RatingComponent, Decision, Estimate as CountEstimate, Flip,
+    Limits as RatingLimits, Model as VoteModel, NoFit, Options as RatingOptions, POINTS, RateError, Rating,
+    Resampled, Scale, Sequential, Standing, Standings, Term, win_rate,
 };
 pub use stemmata_source::{Access, Backend, FileDigest, HUB, Secret, SourceError};
 pub use stemmata_stats::{Interval, PKind, PValue};

@@ -184,18 +184,18 @@ fn findings(files: &[VoteFile], settings: &RateSettings, standings: &Standings) 
 }
 
 /// Hashes what passes.
-struct Hashed<R> {
+pub(crate) struct Hashed<R> {
     inner: R,
     hasher: Sha256,
     bytes: u64,
 }
 
 impl<R: Read> Hashed<R> {
-    fn new(inner: R) -> Hashed<R> {
+    pub(crate) fn new(inner: R) -> Hashed<R> {
         Hashed { inner, hasher: Sha256::new(), bytes: 0 }
     }
 
-    fn finish(self) -> (String, u64) {
+    pub(crate) fn finish(self) -> (String, u64) {
         let digest = self.hasher.finalize();
         (digest.iter().map(|b| format!("{b:02x}")).collect(), self.bytes)
     }

@@ -155,3 +155,14 @@ pub fn rating(r: &audit::Rated, format: Format, style: &Style, context: &Context
         Format::Html => html::rating(&ratings),
     }
 }
+
+/// Renders standings. TSV has one row per model.
+pub fn standings(s: &audit::Surveyed, format: Format, style: &Style, context: &Context) -> String {
+    let survey = wire::Survey::new(s, context);
+    match format {
+        Format::Human => human::standings(&survey, style),
+        Format::Tsv => tsv::standings(&survey),
+        Format::Json => json::pretty(&survey),
+        Format::Html => html::standings(&survey),
+    }
+}

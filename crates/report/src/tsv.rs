@@ -195,6 +195,64 @@ pub(crate) fn rating(ratings: &Ratings) -> String {
     lines(&header, rows)
 }
 
+/// One row per model; the numbers on a scale are those of the largest set of benchmarks.
+pub(crate) fn standings(survey: &Survey) -> String {
+    let header = [
+        "model",
+        "organisation",
+        "country",
+        "openness",
+        "licence",
+        "released",
+        "base",
+        "rating",
+        "rating_lower",
+        "rating_upper",
+        "rating_date",
+        "ability",
+        "ability_lower",
+        "ability_upper",
+        "rank_low",
+        "rank_high",
+        "leads",
+        "likes",
+        "downloads",
+        "downloads_all_time",
+        "trending",
+    ];
+    let scale = survey.abilities.as_ref().and_then(|a| a.groups.first()?.scale.as_ref());
+    let text = |x: Option<&str>| tsv_cell(x.unwrap_or_default());
+    let whole = |x: Option<u64>| x.map_or_else(String::new, |x| x.to_string());
+    let rows = survey.models.iter().map(|m| {
+        let rating = m.rating.as_ref();
+        let ability = scale.and_then(|s| s.abilities.iter().find(|a| a.model == m.model));
+        vec![
+            tsv_cell(&m.model),
+            tsv_cell(&m.organisation),
+            tsv_cell(&m.country),
+            text(m.openness),
+            text(m.licence.as_deref()),
+            text(m.released.as_deref()),
+            text(m.base.as_deref()),
+            number(rating.map(|r| r.rating)),
+            number(rating.map(|r| r.lower)),
+            number(rating.map(|r| r.upper)),
+            text(rating.and_then(|r| r.date.as_deref())),
+            number(m.ability),
+            number(ability.and_then(|a| a.lower)),
+            number(ability.and_then(|a| a.upper)),
+            whole(ability.map(|a| u64::from(a.rank_low))),
+            whole(ability.map(|a| u64::from(a.rank_high))),
+            number(ability.map(|a| a.leads)),
+            whole(m.likes),
+            whole(m.downloads),
+            whole(m.downloads_all_time),
+            number(m.trending),
+        ]
+    });
+    lines(&header, rows)
+}
+
 fn lines(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut out = header.join("\t");
     out.push('\n');

@@ -176,7 +176,7 @@ pub struct PublishedRating {
 }
 
 /// Counts of a hub at one time.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
     /// Its row.
     pub row: u64,
@@ -188,6 +188,8 @@ pub struct Snapshot {
     pub downloads: Option<u64>,
     /// Downloads so far: a stock.
     pub downloads_all_time: Option<u64>,
+    /// The hub's own score of what is talked of now.
+    pub trending: Option<f64>,
     /// When.
     pub date: Option<Date>,
 }
@@ -368,12 +370,12 @@ pub fn ratings(table: &Table, category: Option<&str>) -> Result<Vec<PublishedRat
     })
 }
 
-/// Counts: `model`; at least one of `likes`, `downloads` (of thirty days), `downloads_all_time`; may have `date`.
+/// Counts: `model`; at least one of `likes`, `downloads` (of thirty days), `downloads_all_time`, `trending`; may have `date`.
 ///
 /// # Errors
 /// The first row that says what cannot be.
 pub fn snapshots(table: &Table) -> Result<Vec<Snapshot>, TableError> {
-    let counts = ["likes", "downloads", "downloads_all_time"];
+    let counts = ["likes", "downloads", "downloads_all_time", "trending"];
     if counts.iter().all(|name| table.find(&[name]).is_none()) {
         table.need(&counts)?;
     }
@@ -384,6 +386,7 @@ pub fn snapshots(table: &Table) -> Result<Vec<Snapshot>, TableError> {
             likes: c.whole(row, cells, "likes")?,
             downloads: c.whole(row, cells, "downloads")?,
             downloads_all_time: c.whole(row, cells, "downloads_all_time")?,
+            trending: c.optional(cells, &["trending"]).map(|t| finite(row, "trending", t)).transpose()?,
             date: c.date(row, cells, DATE)?,
         })
     })

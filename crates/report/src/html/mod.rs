@@ -8,11 +8,12 @@ mod layer_map;
 mod markup;
 mod notes;
 mod rating;
+mod standings;
 mod tables;
 mod top;
 
 use crate::json;
-use crate::wire::{Ratings, Report};
+use crate::wire::{Ratings, Report, Survey};
 use crate::words;
 use markup::esc;
 use serde::Serialize;
@@ -45,6 +46,11 @@ pub(crate) fn comparison(report: &Report) -> String {
 /// Ratings.
 pub(crate) fn rating(ratings: &Ratings) -> String {
     page("Ratings", "ratings of contestants by blind votes", &rating::body(ratings), ratings)
+}
+
+/// Standings.
+pub(crate) fn standings(survey: &Survey) -> String {
+    page("Standings", "standings of models by public figures", &standings::body(survey), survey)
 }
 
 /// A page that shows what a terminal would, with the JSON.
