@@ -55,6 +55,12 @@ pub enum AuditError {
         /// Why.
         source: stemmata_rating::tables::TableError,
     },
+    /// The result would replace a table that it was made from.
+    #[error("refusing to write `{path}`: it is one of the tables")]
+    OutputIsTable {
+        /// As written, printable.
+        path: String,
+    },
     /// A set of models of which none has a rating.
     #[error("no model in `{set}` has a rating")]
     NobodyRated {
@@ -129,7 +135,9 @@ impl AuditError {
             AuditError::AnchorWithoutRating { .. } => {
                 Some("choose a contestant that was beaten and has beaten, or leave the anchor out".to_owned())
             }
-            AuditError::OutputIsInput { .. } | AuditError::OutputIsVotes { .. } => {
+            AuditError::OutputIsInput { .. }
+            | AuditError::OutputIsVotes { .. }
+            | AuditError::OutputIsTable { .. } => {
                 Some("name another file after `-o`".to_owned())
             }
             AuditError::NeedsEverything { .. } => {

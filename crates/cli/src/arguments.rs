@@ -172,6 +172,9 @@ pub(crate) enum Verb {
     /// Rate contestants by blind pairwise votes: who leads, by how much, how sure is that?
     #[command(after_long_help = crate::rate::EXAMPLES)]
     Rate(crate::rate::RateArguments),
+    /// Standings of models by public tables: benchmarks, ratings, likes, registries and saved comparisons.
+    #[command(after_long_help = crate::standings::EXAMPLES)]
+    Standings(Box<crate::standings::StandingsArguments>),
     /// Explain the code of a finding.
     Explain {
         /// Kebab-case, for instance `undeclared-base`.
@@ -262,7 +265,7 @@ mod tests {
 
     #[test]
     fn every_verb_on_models_ends_its_help_with_examples() {
-        for verb in ["compare", "blame", "inspect", "diff", "sketch", "rate"] {
+        for verb in ["compare", "blame", "inspect", "diff", "sketch", "rate", "standings"] {
             let mut command = Arguments::command();
             let help = command.find_subcommand_mut(verb).unwrap().render_long_help().to_string();
             assert_eq!(help.lines().filter(|l| l.trim_start().starts_with("stemmata ")).count(), 3, "{verb}");

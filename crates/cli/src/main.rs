@@ -11,6 +11,7 @@ mod output;
 mod progress;
 mod rate;
 mod run;
+mod standings;
 
 use clap::Parser;
 use std::process::ExitCode;

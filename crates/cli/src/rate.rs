@@ -161,7 +161,7 @@ pub(crate) fn words(arguments: &RateArguments) -> (Vec<String>, Vec<String>) {
     (options, votes.clone())
 }
 
-fn anchor(text: &str) -> Result<(String, f64), String> {
+pub(crate) fn anchor(text: &str) -> Result<(String, f64), String> {
     // Names may contain an equals sign, values cannot.
     let (name, value) = text.rsplit_once('=').ok_or("an anchor is a name and a value: NAME=1000")?;
     match value.parse::<f64>() {
@@ -185,7 +185,7 @@ fn style(text: &str) -> Result<(String, VoteStyle), String> {
     Ok((name.to_owned(), style))
 }
 
-fn level(text: &str) -> Result<f64, String> {
+pub(crate) fn level(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(level) if (0.5..1.0).contains(&level) => Ok(level),
         _ => Err("a confidence level lies between 0.5 and 1, for instance 0.95".to_owned()),

@@ -1,7 +1,7 @@
 //! TSV: a header and rows. Columns are only ever appended.
 
 use crate::text::tsv_cell;
-use crate::wire::{Blame, ControlRun, Difference, Inspection, Ratings, Report};
+use crate::wire::{Blame, ControlRun, Difference, Inspection, Ratings, Report, Survey};
 
 /// One row for the pair; with controls one for each of them, too, and two more columns that tell the rows apart.
 pub(crate) fn comparison(report: &Report) -> String {

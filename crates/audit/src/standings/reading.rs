@@ -233,7 +233,7 @@ fn unused(kind: TableKind, table: &Table, name: &str, findings: &mut Vec<Finding
         let of_model = kind != TableKind::Regions && model.contains(&column);
         let of_organisation =
             matches!(kind, TableKind::Models | TableKind::Regions) && organisation.contains(&column);
-        own.contains(&column) || of_model || of_organisation || column.is_empty()
+        own.contains(&column) || of_model || of_organisation || ["", "source", "notes"].contains(&column)
     };
     let rest: Vec<String> =
         table.columns.iter().filter(|c| !known(c)).take(20).map(|c| format!("`{}`", printable(c))).collect();

@@ -42,7 +42,10 @@ fn more(all: usize, shown: usize) -> String {
     if all <= shown {
         return String::new();
     }
-    format!("<p class=\"small soft\">And {} more, in the JSON and with <code>--format tsv</code>.</p>\n", grouped((all - shown) as u64))
+    format!(
+        "<p class=\"small soft\">And {} more, in the JSON and with <code>--format tsv</code>.</p>\n",
+        grouped((all - shown) as u64)
+    )
 }
 
 fn top(s: &Survey) -> String {
@@ -79,7 +82,8 @@ fn top(s: &Survey) -> String {
         let listed = s.models.iter().filter(|m| m.registered).count();
         (
             format!("{} models", grouped(listed as u64)),
-            "What registries, hubs and saved comparisons say of them, by country, openness and organisation.".to_owned(),
+            "What registries, hubs and saved comparisons say of them, by country, openness and organisation."
+                .to_owned(),
         )
     };
     format!(
@@ -90,8 +94,14 @@ fn top(s: &Survey) -> String {
 }
 
 fn inputs(s: &Survey) -> String {
-    let columns =
-        [("table", false), ("what", false), ("date", false), ("rows", true), ("size", true), ("digest", false)];
+    let columns = [
+        ("table", false),
+        ("what", false),
+        ("date", false),
+        ("rows", true),
+        ("size", true),
+        ("digest", false),
+    ];
     let mut table = Table::new("Everything on this page comes from these files", &columns);
     for i in &s.inputs {
         let short = i.digest.get(..19).unwrap_or(&i.digest);
@@ -141,7 +151,11 @@ fn contrasts(s: &Survey) -> String {
     let note = "<p>“These two” takes the two models as named beforehand. “Whoever is best” also allows for the choice: limits of all \
                 models in either set that hold together. Published tables give no covariances, so errors of different models are \
                 taken as independent.</p>\n";
-    section("best", "Best against best", &format!("{}{note}{}", table.render(), source(s, &s.contrasts[0].sources)))
+    section(
+        "best",
+        "Best against best",
+        &format!("{}{note}{}", table.render(), source(s, &s.contrasts[0].sources)),
+    )
 }
 
 fn interval(lower: Option<f64>, upper: Option<f64>, f: &dyn Fn(f64) -> String) -> Cell {
@@ -175,8 +189,11 @@ fn one_view(s: &Survey, view: &ViewPart) -> String {
     }
     let mut table = Table::new(&format!("Registered models by {}", view.by), &columns);
     for r in view.rows.iter().take(ROWS) {
-        let mut cells =
-            vec![Cell::text(&r.name), Cell::number(&grouped(r.models)), Cell::right(tight(&percent(r.share)))];
+        let mut cells = vec![
+            Cell::text(&r.name),
+            Cell::number(&grouped(r.models)),
+            Cell::right(tight(&percent(r.share))),
+        ];
         if rated {
             cells.push(Cell::text(&named(r.best_rating.as_ref(), &points)));
         }
@@ -253,7 +270,12 @@ fn ratings(s: &Survey) -> String {
         );
     }
     let body = [
-        forest::marks(&marks, &caption, "Published ratings with intervals; numbers in the table below", &points),
+        forest::marks(
+            &marks,
+            &caption,
+            "Published ratings with intervals; numbers in the table below",
+            &points,
+        ),
         table.render(),
         more(rated.len(), ROWS),
         source(s, &kinds(s, &["ratings", "models", "regions"])),
@@ -336,7 +358,10 @@ fn scale_body(scale: &AbilityScalePart) -> String {
         ("first without it", false),
         ("moves most", false),
     ];
-    let mut units = Table::new("Benchmarks: slope in logits per unit of ability, the ability that scores one half, mean squared residual", &columns);
+    let mut units = Table::new(
+        "Benchmarks: slope in logits per unit of ability, the ability that scores one half, mean squared residual",
+        &columns,
+    );
     for (u, o) in scale.units.iter().zip(&scale.omissions) {
         let moved = o.moved.as_ref().zip(o.change).map(|(name, change)| format!("{name} {}", two(change)));
         units.row(
@@ -354,9 +379,22 @@ fn scale_body(scale: &AbilityScalePart) -> String {
         );
     }
     let pairs = [
-        ("spread", format!("{} logits between models on one benchmark, beside ability and the noise of items", short(scale.spread))),
+        (
+            "spread",
+            format!(
+                "{} logits between models on one benchmark, beside ability and the noise of items",
+                short(scale.spread)
+            ),
+        ),
         ("fit", format!("degrees of freedom: {}; χ² {}", scale.freedom, short(scale.chi_square))),
-        ("order", format!("certain for {} of {} pairs together", grouped(scale.pairs_decided), grouped(scale.pairs))),
+        (
+            "order",
+            format!(
+                "certain for {} of {} pairs together",
+                grouped(scale.pairs_decided),
+                grouped(scale.pairs)
+            ),
+        ),
         (
             "weightings",
             format!(
@@ -415,7 +453,8 @@ fn time(s: &Survey) -> String {
             ("downloads, 30 days", true),
             ("downloads so far", true),
         ];
-        let mut table = Table::new("Likes (a stock) and downloads (of thirty days: a flow; so far: a stock)", &columns);
+        let mut table =
+            Table::new("Likes (a stock) and downloads (of thirty days: a flow; so far: a stock)", &columns);
         for r in s.time.snapshots.iter().rev().take(ROWS) {
             table.row(
                 "",
@@ -449,10 +488,20 @@ fn families(s: &Survey) -> String {
         ("by weights", true),
         ("undeclared", true),
     ];
-    let mut table = Table::new("Models that build on a root: what cards declare, and what comparisons of weights make of it", &columns);
+    let mut table = Table::new(
+        "Models that build on a root: what cards declare, and what comparisons of weights make of it",
+        &columns,
+    );
     let mut strata = Table::new(
         "Strata: who was compared",
-        &[("family", false), ("stratum", false), ("members", true), ("compared", true), ("depend", true), ("no answer", true)],
+        &[
+            ("family", false),
+            ("stratum", false),
+            ("members", true),
+            ("compared", true),
+            ("depend", true),
+            ("no answer", true),
+        ],
     );
     let mut compared = false;
     for f in &s.families.list {
@@ -491,7 +540,11 @@ fn families(s: &Survey) -> String {
         "<p>Nothing was compared: these are claims of cards.</p>\n"
     };
     let under = if compared { strata.render() } else { String::new() };
-    section("families", "Families", &[table.render(), under, note.to_owned(), source(s, &s.families.sources)].concat())
+    section(
+        "families",
+        "Families",
+        &[table.render(), under, note.to_owned(), source(s, &s.families.sources)].concat(),
+    )
 }
 
 fn origins(s: &Survey) -> String {
@@ -504,7 +557,10 @@ fn origins(s: &Survey) -> String {
     );
     let body = [
         cross("By cards: publisher's country in rows, country of the declared root in columns", &o.declared),
-        cross("By weights: publisher's country in rows, country of the root that comparisons found in columns", &o.verified),
+        cross(
+            "By weights: publisher's country in rows, country of the root that comparisons found in columns",
+            &o.verified,
+        ),
         counts,
         "<p class=\"small soft\">A country is data with a source, no verdict.</p>\n".to_owned(),
         source(s, &o.sources),
@@ -555,7 +611,11 @@ fn methods(s: &Survey) -> String {
         ));
     }
     if !s.contrasts.is_empty() {
-        pairs.push(("best against best", "Standard errors from published 95 % intervals; limits that hold together by Šidák 1967.".to_owned()));
+        pairs.push((
+            "best against best",
+            "Standard errors from published 95 % intervals; limits that hold together by Šidák 1967."
+                .to_owned(),
+        ));
     }
     if s.families.list.iter().any(|f| f.corrected.is_some()) {
         pairs.push((

@@ -19,7 +19,12 @@ pub(super) fn lines(s: &Survey, pen: &Pen) -> Vec<String> {
     }
     lines.extend(contrasts(s, pen));
     for view in &s.views {
-        lines.extend(table(&heading(s, &format!("by {}", view.by), &view.sources, pen), view_table(view), view.rows.len(), pen));
+        lines.extend(table(
+            &heading(s, &format!("by {}", view.by), &view.sources, pen),
+            view_table(view),
+            view.rows.len(),
+            pen,
+        ));
     }
     lines.extend(ratings(s, pen));
     lines.extend(abilities(s, pen));
@@ -56,7 +61,8 @@ pub(crate) fn sources(s: &Survey, places: &[u32]) -> String {
             (from, to) => format!("{} ({})", i.name, shared_date(from.as_deref(), to.as_deref())),
         })
         .collect();
-    let reports = places.iter().filter(|i| s.inputs.get(**i as usize).is_some_and(|i| i.kind == "report")).count();
+    let reports =
+        places.iter().filter(|i| s.inputs.get(**i as usize).is_some_and(|i| i.kind == "report")).count();
     if reports > 0 {
         names.push(format!("{reports} saved comparisons"));
     }
@@ -93,7 +99,12 @@ pub(crate) fn named(x: Option<&Named>, f: &dyn Fn(f64) -> String) -> String {
 fn contrasts(s: &Survey, pen: &Pen) -> Vec<String> {
     let mut lines = Vec::new();
     for c in &s.contrasts {
-        lines.extend(heading(s, &format!("best of `{}` against best of `{}`", c.first_set, c.second_set), &c.sources, pen));
+        lines.extend(heading(
+            s,
+            &format!("best of `{}` against best of `{}`", c.first_set, c.second_set),
+            &c.sources,
+            pen,
+        ));
         let half = (c.upper - c.lower) / 2.0;
         let text = format!(
             "{} {} {} points [{}, {}]: {} against {}; wins {} of votes between them, ties as halves",
@@ -140,7 +151,8 @@ fn view_table(view: &ViewPart) -> (Table, usize) {
     }
     let mut table = Table::new(&columns);
     for r in view.rows.iter().take(ROWS) {
-        let mut cells = vec![Cell::new(r.name.clone()), Cell::new(grouped(r.models)), Cell::new(percent(r.share))];
+        let mut cells =
+            vec![Cell::new(r.name.clone()), Cell::new(grouped(r.models)), Cell::new(percent(r.share))];
         if rated {
             cells.push(Cell::new(named(r.best_rating.as_ref(), &points)));
         }
@@ -263,7 +275,8 @@ fn scale_lines(s: &Survey, scale: &AbilityScalePart, pen: &Pen) -> Vec<String> {
         .filter(|o| o.leader.as_deref() != first)
         .map(|o| format!("without {}: {}", o.unit, o.leader.as_deref().unwrap_or("no scale")))
         .collect();
-    let text = if others.is_empty() { "the same without any one benchmark".to_owned() } else { others.join("; ") };
+    let text =
+        if others.is_empty() { "the same without any one benchmark".to_owned() } else { others.join("; ") };
     lines.extend(pen.labelled("first", &text));
     let text = format!(
         "{} drawn uniformly; with equal weights {} leads; {} of the scores were missing and taken from the scale",
@@ -328,7 +341,9 @@ pub(crate) fn estimate(e: &EstimatePart) -> String {
 
 /// How many of the declared ones looked at are right.
 pub(crate) fn precision(f: &Family) -> String {
-    or_none(f.precision.as_ref(), |p| format!("{} of {} [{}, {}]", p.hits, p.sampled, percent(p.lower), percent(p.upper)))
+    or_none(f.precision.as_ref(), |p| {
+        format!("{} of {} [{}, {}]", p.hits, p.sampled, percent(p.lower), percent(p.upper))
+    })
 }
 
 fn families(s: &Survey, pen: &Pen) -> Vec<String> {

@@ -30,9 +30,10 @@ pub use rating::{
 };
 
 pub use standings::{
-    AbilityGroup, AbilityPart, AbilityRow, AbilityScalePart, BestPart, EstimatePart, FamiliesPart, Family, Model, Named,
-    Names, OmissionRow, OriginPart, OriginsPart, Precision, Published, ReleasePart, SnapshotPart, StratumPart,
-    SurpriseRow, Survey, TableInput, Time, UnitRow, UnplacedPart, ViewPart, ViewRow,
+    AbilityGroup, AbilityPart, AbilityRow, AbilityScalePart, BestPart, EstimatePart, FamiliesPart, Family,
+    Model, Named, Names, OmissionRow, OriginPart, OriginsPart, Precision, Published, ReleasePart,
+    SnapshotPart, StratumPart, SurpriseRow, Survey, TableInput, Time, UnitRow, UnplacedPart, ViewPart,
+    ViewRow,
 };
 
 /// Version of the wire format of all results.

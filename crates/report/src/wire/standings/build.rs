@@ -158,7 +158,8 @@ fn abilities(found: &audit::Abilities, sources: Vec<u32>) -> AbilityPart {
     AbilityPart {
         sources,
         groups: groups.collect(),
-        unplaced: [unplaced("model", &found.models_unplaced), unplaced("unit", &found.units_unplaced)].concat(),
+        unplaced: [unplaced("model", &found.models_unplaced), unplaced("unit", &found.units_unplaced)]
+            .concat(),
     }
 }
 
