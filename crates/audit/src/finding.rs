@@ -131,6 +131,14 @@ const EXPLANATIONS: &[(&str, &str)] = &[
         "In these samples some contestant was undefeated, winless or cut off. Intervals from the others alone are too short on that side.",
     ),
     (
+        "part-without-anchor",
+        "Where the anchor has no votes, or is cut off, nothing fixes the zero. Ratings of such a part compare with each other and with no other part.",
+    ),
+    (
+        "clones-unmatched",
+        "Reports name models by paths or references, votes by the names of contestants. They count as one only where a name of a report is the name of a contestant, letter by letter.",
+    ),
+    (
         "undated-source",
         "A standing is a statement of a day. Without a date in the table or after its name, the figures that rest on it cannot be dated.",
     ),

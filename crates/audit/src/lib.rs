@@ -36,7 +36,7 @@ pub use input::{InputFacts, Subject};
 pub use inspect::{ComponentFacts, Inspection, TensorRow, inspect};
 pub use merging::Merging;
 pub use moving::{ResidualOrigin, UnitOrigin};
-pub use rating::{RateSettings, Rated, VoteFile, VoteInput, rate};
+pub use rating::{Merged, RateSettings, Rated, RatedPart, VoteFile, VoteInput, clone_groups, rate};
 pub use searching::SearchMode;
 pub use sketching::{Sketched, sketch};
 pub use standings::{
@@ -65,11 +65,13 @@ pub use stemmata_rating::ability::{
     UnitFit, Unplaced, Weighting,
 };
 pub use stemmata_rating::tables::{Date, Openness, PublishedRating, Snapshot, TableError};
-pub use stemmata_rating::votes::{Outcome, Style as VoteStyle, Tally, VoteError, Wanted};
+pub use stemmata_rating::votes::{
+    Outcome, Part as VotePart, PartBy, Style as VoteStyle, Tally, VoteError, Wanted,
+};
 pub use stemmata_rating::{
-    Adjusted, Checks, Component as RatingComponent, Decision, Estimate as CountEstimate, Flip,
-    Limits as RatingLimits, Model as VoteModel, NoFit, Options as RatingOptions, POINTS, RateError, Rating,
-    Resampled, Scale, Sequential, Standing, Standings, Term, win_rate,
+    Adjusted, Checks, Component as RatingComponent, Decision, Estimate as CountEstimate, Flip, LegacyElo,
+    Limits as RatingLimits, Model as VoteModel, NextPair, NoFit, Options as RatingOptions, POINTS, RateError,
+    Rating, Resampled, Scale, Sequential, Standing, Standings, Term, win_rate,
 };
 pub use stemmata_source::{Access, Backend, FileDigest, HUB, Secret, SourceError};
 pub use stemmata_stats::{Interval, PKind, PValue};

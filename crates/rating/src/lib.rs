@@ -6,13 +6,16 @@
 
 pub mod ability;
 mod bootstrap;
+mod change;
 mod checks;
 mod components;
 mod contrast;
 mod dense;
 mod fit;
 mod flip;
+mod legacy_elo;
 mod model;
+mod next_pairs;
 mod ranks;
 mod sample;
 mod sandwich;
@@ -29,7 +32,9 @@ pub use checks::Checks;
 pub use contrast::{Contrast, Rated, best_against_best, win_rate};
 pub use fit::NoFit;
 pub use flip::Flip;
+pub use legacy_elo::{LegacyElo, legacy_elo};
 pub use model::Model;
+pub use next_pairs::NextPair;
 pub use ranks::Limits;
 pub use sample::{Estimate, Stratum, stratified_total};
 pub use sequential::{Decision, Sequential};

@@ -49,7 +49,7 @@ pub(crate) fn meat(fit: &Fit, ballots: &Ballots<'_>) -> Meat {
             (ballots.values)(same, &mut values);
             let d = fit.difference(first, second, &values);
             let (of_d, of_tie) = fit.model.score(d, fit.tie.unwrap_or(0.0), same.outcome);
-            let votes = if ballots.independent { 1.0 } else { same.votes };
+            let votes = same.weight * if ballots.independent { 1.0 } else { same.votes };
             let mut add = |place: usize, value: f64| {
                 if !marked[place] {
                     marked[place] = true;

@@ -162,6 +162,8 @@ pub(crate) fn rating(ratings: &Ratings) -> String {
         "adjusted",
         "adjusted_lower",
         "adjusted_upper",
+        "adjusted_change",
+        "adjusted_change_error",
         "bootstrap_lower",
         "bootstrap_upper",
     ];
@@ -188,6 +190,8 @@ pub(crate) fn rating(ratings: &Ratings) -> String {
             number(adjusted.and_then(|a| a.rating)),
             number(adjusted.and_then(|a| a.lower)),
             number(adjusted.and_then(|a| a.upper)),
+            number(adjusted.and_then(|a| a.change)),
+            number(adjusted.and_then(|a| a.change_error)),
             number(r.bootstrap_lower),
             number(r.bootstrap_upper),
         ]

@@ -1,6 +1,6 @@
 //! CSV with a header (RFC 4180), one record at a time.
 
-use super::columns::{Naming, Record, Wanted, bounded, count, style};
+use super::columns::{Naming, Record, Wanted, bounded, count, part, style, weight};
 use super::error::shown;
 use super::{Limits, VoteError};
 use std::io::BufRead;
@@ -58,6 +58,14 @@ pub(super) fn read(
             count: layout.count.map_or(Ok(1), |at| count(cell(at)?, line))?,
             clusters,
             styles,
+            weight: match layout.weight.zip(wanted.weight.as_ref()) {
+                Some((at, column)) => Some(weight(cell(at)?, column, line)?),
+                None => None,
+            },
+            part: match layout.part.zip(wanted.part.as_ref()) {
+                Some((at, wanted)) => Some(part(wanted, cell(at)?, limits, line)?),
+                None => None,
+            },
         })?;
         seen = true;
     }
@@ -72,6 +80,8 @@ struct Layout {
     count: Option<usize>,
     clusters: Vec<usize>,
     styles: Vec<Vec<usize>>,
+    weight: Option<usize>,
+    part: Option<usize>,
 }
 
 impl Layout {
@@ -98,6 +108,8 @@ impl Layout {
             count: if names.contains(&"count") { Some(place("count")?) } else { None },
             clusters: all(&clusters)?,
             styles: wanted.styles.iter().map(|s| all(&s.columns())).collect::<Result<_, _>>()?,
+            weight: wanted.weight.as_deref().map(place).transpose()?,
+            part: wanted.part.as_ref().map(|p| place(&p.column)).transpose()?,
         })
     }
 }

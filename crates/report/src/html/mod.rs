@@ -8,6 +8,7 @@ mod layer_map;
 mod markup;
 mod notes;
 mod rating;
+mod rating_beside;
 mod standings;
 mod tables;
 mod top;

@@ -8,11 +8,13 @@ mod inspection;
 mod merge;
 mod pen;
 mod rating;
+mod rating_beside;
 mod shared;
 pub(crate) mod standings;
 mod table;
 
 pub(crate) use rating::{errors, model, points};
+pub(crate) use rating_beside::part_rating;
 
 use crate::Style;
 use crate::wire;

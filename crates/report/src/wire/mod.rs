@@ -12,6 +12,7 @@ mod inspection;
 mod layer_map;
 mod merge;
 mod rating;
+mod rating_beside;
 mod standings;
 
 pub use blame::{Blame, Expert, Origin, Residual, Rows, Run, Units};
@@ -29,6 +30,7 @@ pub use rating::{
     Rating, Ratings, Sequential, Term, Votes,
 };
 
+pub use rating_beside::{Clones, LegacyElo, LegacyRow, NextPair, PartRating, RatedPart, RatedParts};
 pub use standings::{
     AbilityGroup, AbilityPart, AbilityRow, AbilityScalePart, BestPart, EstimatePart, FamiliesPart, Family,
     Model, Named, Names, OmissionRow, OriginPart, OriginsPart, Precision, Published, ReleasePart,
