@@ -54,7 +54,10 @@ fn what_cannot_be_read_is_an_error_with_its_row() {
         (&["standings"][..], "no table"),
         (&["standings", "--benchmarks", "nowhere.csv"], "cannot read `nowhere.csv`"),
         (&["standings", "--models", &registry, "--best", "open"], "--best compares"),
-        (&["standings", "--models", &registry, "--best", "open", "--best", "country=us"], "no model in `open`"),
+        (
+            &["standings", "--models", &registry, "--best", "open", "--best", "country=us"],
+            "no model in `open`",
+        ),
         (&["standings", "--models", &registry, "--best", "shut"], "a set of models is"),
         (&["standings", "--benchmarks", &few, "--anchor", "a=1"], "two anchors"),
         (&["standings", "--models", &registry, "--family", "z"], "no registry lists `z`"),
@@ -77,7 +80,9 @@ fn votes_by_parts_proposals_and_legacy_elo() {
     let elo = value["legacy_elo"]["list"].as_array().unwrap();
     assert!(elo.iter().all(|r| r["low"].as_f64() < r["high"].as_f64()));
     let (_, plain) = json(&["rate", VOTES]);
-    assert!(["parts", "next_pairs", "legacy_elo", "clones", "weight"].iter().all(|key| plain.get(key).is_none()));
+    assert!(
+        ["parts", "next_pairs", "legacy_elo", "clones", "weight"].iter().all(|key| plain.get(key).is_none())
+    );
     let refused = run(&["rate", VOTES, "--window", "prompt=month"]);
     assert!(refused.code == 2 && refused.stderr.contains("names no part"), "{}", refused.stderr);
     let refused = run(&["rate", VOTES, "--weight", "session"]);
@@ -93,7 +98,10 @@ fn contestants_of_the_same_weights_count_once() {
     let report = write(folder.path(), "report.json", report);
     let (_, value) = json(&["rate", &votes, "--clones", &report]);
     assert_eq!(value["clones"]["groups"][0], serde_json::json!(["a", "b"]));
-    assert_eq!((value["clones"]["votes_left_out"].as_u64(), value["ratings"].as_array().unwrap().len()), (Some(1), 2));
+    assert_eq!(
+        (value["clones"]["votes_left_out"].as_u64(), value["ratings"].as_array().unwrap().len()),
+        (Some(1), 2)
+    );
     let broken = write(folder.path(), "broken.json", "{}");
     let refused = run(&["rate", &votes, "--clones", &broken]);
     assert!(refused.code == 2 && refused.stderr.contains("no saved report"), "{}", refused.stderr);

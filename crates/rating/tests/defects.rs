@@ -178,7 +178,7 @@ fn counted_and_single_rows_are_the_same_votes() {
 #[test]
 fn a_cluster_that_comes_in_two_files_is_one() {
     let mut reader =
-        Reader::new(Wanted { clusters: vec!["user".to_owned()], styles: Vec::new() }, Limits::default());
+        Reader::new(Wanted { clusters: vec!["user".to_owned()], ..Wanted::default() }, Limits::default());
     for text in
         ["model_a,model_b,winner,user\na,b,tie,u7\na,b,tie,u1\n", "user,model_a,model_b,winner\nu7,b,a,tie\n"]
     {
