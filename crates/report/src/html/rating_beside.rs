@@ -102,7 +102,10 @@ fn elo(ratings: &Ratings) -> String {
                 Cell::number(&points(r.median)),
                 Cell::number(&points(r.low)),
                 Cell::number(&points(r.high)),
-                Cell::right(format!("{}–{}", r.place_best, r.place_worst)),
+                Cell::right(match r.place_best == r.place_worst {
+                    true => r.place_best.to_string(),
+                    false => format!("{}–{}", r.place_best, r.place_worst),
+                }),
             ],
         );
     }

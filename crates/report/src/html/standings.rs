@@ -4,9 +4,9 @@ use super::forest::{self, Bar};
 use super::markup::{Cell, Table, esc, facts, section, signed};
 use super::notes;
 use crate::human::points;
-use crate::human::standings::{estimate, kinds, named, or_none, precision, shared_date, sources, two};
+use crate::human::standings::{estimate, kinds, or_none, precision, shared_date, sources, two};
 use crate::number::{NONE, bytes, effect, grouped, percent, short};
-use crate::wire::{AbilityScalePart, OriginPart, Survey, ViewPart};
+use crate::wire::{AbilityScalePart, Named, OriginPart, Survey, ViewPart};
 
 /// Rows of figures and of long tables.
 const FIGURE: usize = 40;
@@ -55,7 +55,7 @@ fn top(s: &Survey) -> String {
         (
             format!("{} ± {} points", points(c.difference), points(half)).replace('-', "−"),
             format!(
-                "{}, the best of “{}”, against {}, the best of “{}”: it would win {} of votes between them, ties as halves.",
+                "{}, the best of “{}”, against {}, the best of “{}”; the first would win {} of votes between them, ties as halves.",
                 c.first,
                 c.first_set,
                 c.second,
@@ -71,7 +71,7 @@ fn top(s: &Survey) -> String {
             if could.len() == 1 { format!("{name} leads") } else { "No certain leader".to_owned() },
             format!(
                 "{} of {} models can be first at a joint confidence of {}; the highest ability is that of {name}, which leads under \
-                 {} of all weightings of the benchmarks.",
+                 {} of the weightings drawn.",
                 could.len(),
                 scale.abilities.len(),
                 percent(s.level),
@@ -165,6 +165,14 @@ fn interval(lower: Option<f64>, upper: Option<f64>, f: &dyn Fn(f64) -> String) -
     }
 }
 
+/// A model with its figure, or a dash.
+fn figure(x: Option<&Named>, f: &dyn Fn(f64) -> String) -> Cell {
+    match x {
+        Some(n) => Cell::text(&format!("{} {}", f(n.value).replace('-', "−"), n.model)),
+        None => Cell::text("–"),
+    }
+}
+
 fn views(s: &Survey) -> String {
     let each: String = s.views.iter().map(|view| one_view(s, view)).collect();
     section("views", "By country, openness and organisation", &each)
@@ -195,14 +203,14 @@ fn one_view(s: &Survey, view: &ViewPart) -> String {
             Cell::right(tight(&percent(r.share))),
         ];
         if rated {
-            cells.push(Cell::text(&named(r.best_rating.as_ref(), &points)));
+            cells.push(figure(r.best_rating.as_ref(), &points));
         }
         if able {
-            cells.push(Cell::text(&named(r.best_ability.as_ref(), &two)));
+            cells.push(figure(r.best_ability.as_ref(), &two));
         }
         if likes {
             cells.push(Cell::number(&or_none(r.likes, grouped)));
-            cells.push(Cell::text(&named(r.most_liked.as_ref(), &|x| grouped(x as u64))));
+            cells.push(figure(r.most_liked.as_ref(), &|x| grouped(x as u64)));
         }
         if downloads {
             cells.push(Cell::number(&or_none(r.downloads, grouped)));
@@ -363,7 +371,11 @@ fn scale_body(scale: &AbilityScalePart) -> String {
         &columns,
     );
     for (u, o) in scale.units.iter().zip(&scale.omissions) {
-        let moved = o.moved.as_ref().zip(o.change).map(|(name, change)| format!("{name} {}", two(change)));
+        let moved = o
+            .moved
+            .as_ref()
+            .zip(o.change)
+            .map(|(name, change)| format!("{name} {}", two(change).replace('-', "−")));
         units.row(
             "",
             &[
@@ -426,7 +438,7 @@ fn time(s: &Survey) -> String {
             ("best so far by rating", false),
             ("by ability", false),
         ];
-        let mut table = Table::new("Releases by quarter", &columns);
+        let mut table = Table::new("Releases by quarter, and the best so far of each country", &columns);
         for r in s.time.releases.iter().rev().take(ROWS) {
             table.row(
                 "",
@@ -435,8 +447,8 @@ fn time(s: &Survey) -> String {
                     Cell::text(&r.country),
                     Cell::number(&grouped(r.models)),
                     Cell::number(&grouped(r.so_far)),
-                    Cell::text(&named(r.best_rating.as_ref(), &points)),
-                    Cell::text(&named(r.best_ability.as_ref(), &two)),
+                    figure(r.best_rating.as_ref(), &points),
+                    figure(r.best_ability.as_ref(), &two),
                 ],
             );
         }

@@ -4,6 +4,7 @@ use super::pen::{Paint, Pen};
 use super::rating::points;
 use super::table::{Align, Cell, Table};
 use crate::number::{NONE, grouped, percent};
+use crate::text::wrap;
 use crate::wire::{PartRating, Ratings};
 
 /// Rows of each table.
@@ -98,7 +99,10 @@ fn elo(ratings: &Ratings, pen: &Pen) -> Vec<String> {
             Cell::new(r.contestant.clone()),
             Cell::new(points(r.median)),
             Cell::new(format!("[{}, {}]", points(r.low), points(r.high))),
-            Cell::new(format!("{}{dash}{}", r.place_best, r.place_worst)),
+            Cell::new(match r.place_best == r.place_worst {
+                true => r.place_best.to_string(),
+                false => format!("{}{dash}{}", r.place_best, r.place_worst),
+            }),
         ]);
     }
     let title = format!(
@@ -112,7 +116,8 @@ fn with_title(title: &str, rows: Vec<String>, all: usize, pen: &Pen) -> Vec<Stri
     if rows.is_empty() {
         return rows;
     }
-    let mut lines = vec![String::new(), pen.paint(title, Paint::Strong)];
+    let mut lines = vec![String::new()];
+    lines.extend(wrap(title, pen.width()).iter().map(|line| pen.paint(line, Paint::Strong)));
     lines.extend(rows);
     if all > ROWS {
         lines.push(format!("{} and {} more: --json", pen.either("…", "..."), grouped((all - ROWS) as u64)));

@@ -5,6 +5,7 @@ use super::rating::points;
 use super::shared;
 use super::table::{Align, Cell, Table};
 use crate::number::{NONE, grouped, percent, short};
+use crate::text::wrap;
 use crate::wire::{AbilityScalePart, EstimatePart, Family, Named, OriginPart, Survey, ViewPart};
 
 /// Rows of a table that are shown; the others are counted.
@@ -70,7 +71,8 @@ pub(crate) fn sources(s: &Survey, places: &[u32]) -> String {
 }
 
 fn heading(s: &Survey, title: &str, places: &[u32], pen: &Pen) -> Vec<String> {
-    let mut lines = vec![String::new(), pen.paint(title, Paint::Strong)];
+    let mut lines = vec![String::new()];
+    lines.extend(wrap(title, pen.width()).iter().map(|line| pen.paint(line, Paint::Strong)));
     lines.extend(pen.labelled("source", &sources(s, places)));
     lines
 }
@@ -92,7 +94,7 @@ pub(crate) fn or_none<T>(x: Option<T>, f: impl Fn(T) -> String) -> String {
     x.map_or_else(|| NONE.to_owned(), f)
 }
 
-pub(crate) fn named(x: Option<&Named>, f: &dyn Fn(f64) -> String) -> String {
+fn named(x: Option<&Named>, f: &dyn Fn(f64) -> String) -> String {
     or_none(x, |n| format!("{} {}", f(n.value), n.model))
 }
 
