@@ -169,7 +169,8 @@ fn whole(found: &Abilities, models: usize) -> Option<&AbilityScale> {
 /// Lists with tagged and untagged members, of which some are looked at.
 fn counts(sets: u64, text: &mut String) {
     // Members and share of hits by stratum, sampled: precise tags and rare hits without a tag; the rest is for the corners.
-    let designs: [(&str, &[(u64, f64, u64)]); 4] = [
+    type Design = (&'static str, &'static [(u64, f64, u64)]);
+    let designs: [Design; 4] = [
         (
             "200 tagged (95 %), 3,000 untagged (1 %), 40 and 150 looked at",
             &[(200, 0.95, 40), (3000, 0.01, 150)],

@@ -238,17 +238,16 @@ pub fn rate(votes: &Votes, options: &Options) -> Result<Standings, RateError> {
             Some((place.map_err(|_| RateError::NoAnchor { name: name.clone() })? as u32, *value))
         }
     };
-    let cells = cells(votes);
-    let raw = pairs(&cells);
-    let mut ways = ways(votes, &cells);
+    let counts = cells(votes);
+    let raw = pairs(&counts);
+    let mut ways = ways(votes, &counts);
     // Weights change the fit and its errors; counts of votes stay counts.
-    let (cells, pairs) = if votes.weight.is_empty() {
-        (cells, raw.clone())
-    } else {
-        let heavy = weighted(&cells, &ways[0]);
-        let of_pairs = pairs(&heavy);
-        (heavy, of_pairs)
-    };
+    let heavy = (!votes.weight.is_empty()).then(|| {
+        let cells = weighted(&counts, &ways[0]);
+        let pairs = pairs(&cells);
+        (cells, pairs)
+    });
+    let (cells, pairs) = heavy.as_ref().map_or((&counts, &raw), |(cells, pairs)| (cells, pairs));
     let row = |pair: &Cell| Row {
         first: pair.first,
         second: pair.second,
@@ -261,7 +260,7 @@ pub fn rate(votes: &Votes, options: &Options) -> Result<Standings, RateError> {
             way.retain(|same| same.outcome != crate::votes::Outcome::BothBad);
         }
     }
-    let input = Input { votes, options, cells: &cells, pairs: &pairs, raw: &raw, ways: &ways, anchor };
+    let input = Input { votes, options, cells, pairs, raw: &raw, ways: &ways, anchor };
     let mut ratings: Vec<Option<Rating>> = vec![None; votes.contestants.len()];
     let mut out = Vec::with_capacity(found.members.len());
     for (number, members) in found.members.iter().enumerate() {
@@ -432,8 +431,8 @@ impl Input<'_> {
         let all = (members.len() * (members.len() - 1) / 2) as u64;
         let name = |place: u32| self.votes.contestants[members[place as usize] as usize].clone();
         let heavy = !self.votes.weight.is_empty();
-        let counted = if heavy { rows(self.raw, &local, options.drop_both_bad) } else { design.rows.clone() };
-        let mut checks = checks(&fitted, &counted);
+        let counted = heavy.then(|| rows(self.raw, &local, options.drop_both_bad));
+        let mut checks = checks(&fitted, counted.as_deref().unwrap_or(&design.rows));
         checks.names = checks.listed.iter().map(|cycle| cycle.map(name)).collect();
         // Votes to be removed are counted, so weights leave nothing to count.
         let small = members.len() <= flip::MOST && !heavy;

@@ -84,8 +84,8 @@ fn the_covariance_is_that_of_the_bordered_information() {
             }
         }
     }
-    for i in 0..6 {
-        for (k, x) in [(14, 1.0), (15, state.theta[i])] {
+    for (i, theta) in state.theta.iter().enumerate() {
+        for (k, x) in [(14, 1.0), (15, *theta)] {
             full[i][k] = x;
             full[k][i] = x;
         }

@@ -1,5 +1,6 @@
 //! One self-contained page: no request to anywhere, no script, every figure with its numbers in a table.
 
+mod adoption;
 mod bell;
 mod controls;
 mod curve;
