@@ -24,6 +24,7 @@ mod power;
 mod rating;
 mod relatives;
 mod remote;
+mod standings;
 mod tidy;
 #[cfg(feature = "train")]
 mod train;
@@ -38,6 +39,7 @@ commands:
   context         statistics that prove nothing among its pairs  [--zoo DIR] [--out FILE]
   relatives       what relatives say of which came first, on lines  [--lines DIR] [--out FILE] [--date TEXT]
   rating          coverage of ratings' intervals on drawn votes  [--sets N] [--out FILE] [--date TEXT]
+  standings       coverage of abilities and of counts by lineage on drawn tables  [--sets N] [--out FILE] [--date TEXT]
   calibrate-zoo   train independent models for calibration    [--out DIR] [--models N] [--only NAMES] [--shared-init K]
   calibrate-lines train bases, their children and models of the same start  [--out DIR] [--models N] [--gpt2 N]
   remote          compare a synthetic 8B pair on a local server under budgets  [--full]
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         "context" => context::run(options),
         "relatives" => relatives::run(options),
         "rating" => rating::run(options),
+        "standings" => standings::run(options),
         "fixtures" => fixtures(options),
         "calibrate-zoo" => calibrate_zoo(options),
         "calibrate-lines" => calibrate_lines(options),

@@ -41,18 +41,18 @@ pub(crate) fn run(options: &[String]) -> Result<(), Failure> {
 
 /// Hits of trials.
 #[derive(Default)]
-struct Share {
+pub(crate) struct Share {
     hits: u64,
     trials: u64,
 }
 
 impl Share {
-    fn add(&mut self, hit: bool) {
+    pub(crate) fn add(&mut self, hit: bool) {
         self.hits += u64::from(hit);
         self.trials += 1;
     }
 
-    fn row(&self, what: &str, wanted: &str) -> String {
+    pub(crate) fn row(&self, what: &str, wanted: &str) -> String {
         let interval = binomial_interval(self.hits, self.trials, 0.95);
         let percent = |x: f64| format!("{:.1} %", 100.0 * x);
         format!(

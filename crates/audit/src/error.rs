@@ -47,6 +47,32 @@ pub enum AuditError {
         /// Why.
         source: stemmata_rating::votes::VoteError,
     },
+    /// A table cannot be read.
+    #[error("cannot read `{path}`: {source}")]
+    Table {
+        /// Printable.
+        path: String,
+        /// Why.
+        source: stemmata_rating::tables::TableError,
+    },
+    /// The result would replace a table that it was made from.
+    #[error("refusing to write `{path}`: it is one of the tables")]
+    OutputIsTable {
+        /// As written, printable.
+        path: String,
+    },
+    /// A set of models of which none has a rating.
+    #[error("no model in `{set}` has a rating")]
+    NobodyRated {
+        /// As written, printable.
+        set: String,
+    },
+    /// A family that no table names.
+    #[error("no registry lists `{name}`, and no card names it")]
+    NoFamily {
+        /// Printable.
+        name: String,
+    },
     /// What was asked for does not fit the votes.
     #[error(transparent)]
     Rate(stemmata_rating::RateError),
@@ -94,6 +120,12 @@ impl AuditError {
                 Some("make both sketches with the same version and options".to_owned())
             }
             AuditError::Votes { source, .. } => source.hint().map(str::to_owned),
+            AuditError::Table { source: stemmata_rating::tables::TableError::MissingColumn { .. }, .. } => {
+                Some("docs/standings.md lists the columns of each kind of table".to_owned())
+            }
+            AuditError::NobodyRated { .. } => {
+                Some("openness comes from `--models`, countries from `--regions`; names are compared letter by letter".to_owned())
+            }
             AuditError::Rate(stemmata_rating::RateError::NoAnchor { .. }) => Some(
                 "names are compared letter by letter; `--format tsv` without an anchor lists them".to_owned(),
             ),
@@ -103,7 +135,9 @@ impl AuditError {
             AuditError::AnchorWithoutRating { .. } => {
                 Some("choose a contestant that was beaten and has beaten, or leave the anchor out".to_owned())
             }
-            AuditError::OutputIsInput { .. } | AuditError::OutputIsVotes { .. } => {
+            AuditError::OutputIsInput { .. }
+            | AuditError::OutputIsVotes { .. }
+            | AuditError::OutputIsTable { .. } => {
                 Some("name another file after `-o`".to_owned())
             }
             AuditError::NeedsEverything { .. } => {

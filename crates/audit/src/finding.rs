@@ -130,6 +130,58 @@ const EXPLANATIONS: &[(&str, &str)] = &[
         "bootstrap-incomplete",
         "In these samples some contestant was undefeated, winless or cut off. Intervals from the others alone are too short on that side.",
     ),
+    (
+        "part-without-anchor",
+        "Where the anchor has no votes, or is cut off, nothing fixes the zero. Ratings of such a part compare with each other and with no other part.",
+    ),
+    (
+        "clones-unmatched",
+        "Reports name models by paths or references, votes by the names of contestants. They count as one only where a name of a report is the name of a contestant, letter by letter.",
+    ),
+    (
+        "undated-source",
+        "A standing is a statement of a day. Without a date in the table or after its name, the figures that rest on it cannot be dated.",
+    ),
+    (
+        "protocols-mixed",
+        "The same questions asked in another way (prompt, examples, sampling, scoring) give other scores. A task under another harness is another unit on the scale, with a slope and difficulty of its own; a mean over both would be a mean of nothing.",
+    ),
+    (
+        "harness-unstated",
+        "Where a table does not say how a score was made, scores made in different ways may stand under one task, and the spread between models will be larger for it.",
+    ),
+    (
+        "benchmarks-not-linked",
+        "Each benchmark has a scale known up to a shift and a stretch. Two scales become one where at least two models were put to both; without that no number compares them.",
+    ),
+    (
+        "not-on-the-scale",
+        "The likelihood has no finite maximum for it, or nothing links it to the others. Any number would be that of a prior.",
+    ),
+    (
+        "score-unexpected",
+        "The score is further from what the scale expects than the noise of items and the usual spread allow, over all scores together. Training on the test, another protocol, a mistake in the table and a true talent all look like this.",
+    ),
+    (
+        "slope-negative",
+        "On this benchmark models that score higher elsewhere score lower. It enters the scale as it is; look at what it measures before relying on either.",
+    ),
+    (
+        "licence-unknown",
+        "Openness is taken from licences of known names only. A slip of the pen (`Propretary`) or a licence that is new leaves the model in no class; the column `openness` can say it.",
+    ),
+    (
+        "report-unmatched",
+        "A saved comparison speaks of a model under a path or name that no registry lists, so it is evidence for nobody here. A table of aliases (name, model) joins them.",
+    ),
+    (
+        "stratum-not-sampled",
+        "The estimate is of the strata that were sampled. Of the others nothing is known, so the upper end of the interval counts all their members.",
+    ),
+    (
+        "comparisons-inconclusive",
+        "The estimate takes those who gave no answer as if they had not been drawn. That is right only if the reason has nothing to do with lineage.",
+    ),
     ("nothing-changed-but-names", "All values are equal while tensor names or configuration keys differ."),
     (
         "sign-test-negative",

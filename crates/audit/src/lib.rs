@@ -1,6 +1,6 @@
 //! Use cases.
 //!
-//! Answers: *what does a user get who asks to inspect, compare, blame, diff, sketch or rate?* Orchestrates the rooms below it and returns
+//! Answers: *what does a user get who asks to inspect, compare, blame, diff, sketch, rate or compare standings?* Orchestrates the rooms below it and returns
 //! plain values; how they look is for `report` to say.
 #![forbid(unsafe_code)]
 
@@ -21,6 +21,7 @@ mod rating;
 mod relatives;
 mod searching;
 mod sketching;
+mod standings;
 mod structure;
 mod studying;
 
@@ -36,10 +37,15 @@ pub use input::{InputFacts, Subject};
 pub use inspect::{ComponentFacts, Inspection, TensorRow, inspect};
 pub use merging::Merging;
 pub use moving::{ResidualOrigin, UnitOrigin};
-pub use rating::{RateSettings, Rated, VoteFile, VoteInput, rate};
+pub use rating::{Merged, RateSettings, Rated, RatedPart, VoteFile, VoteInput, clone_groups, rate};
 pub use relatives::{Relative, RelativeRole, Seen};
 pub use searching::SearchMode;
 pub use sketching::{Sketched, sketch};
+pub use standings::{
+    Best, FamilyCount, OriginCell, Origins, ReleaseRow, Selection, SelectionTerm, SnapshotRow,
+    StandingsSettings, StratumCount, Surveyed, SurveyedModel, TableFile, TableInput, TableKind, View,
+    ViewRow, standings,
+};
 
 pub use stemmata_alignment::{
     Basis, Column, EqualRows, LayerCell, LayerGrid, LayerMap, LayerRun, Moments, PairKey, Sample,
@@ -56,11 +62,18 @@ pub use stemmata_evidence::{
 };
 pub use stemmata_fingerprint::SketchParams;
 pub use stemmata_model::{Level, ModelRef, ReferenceError, printable};
-pub use stemmata_rating::votes::{Outcome, Style as VoteStyle, Tally, VoteError, Wanted};
+pub use stemmata_rating::ability::{
+    Abilities, Ability, AbilityOptions, AbilityScale, Group as AbilityGroup, NoScale, Omission, Surprise,
+    UnitFit, Unplaced, Weighting,
+};
+pub use stemmata_rating::tables::{Date, Openness, PublishedRating, Snapshot, TableError};
+pub use stemmata_rating::votes::{
+    Outcome, Part as VotePart, PartBy, Style as VoteStyle, Tally, VoteError, Wanted,
+};
 pub use stemmata_rating::{
-    Adjusted, Checks, Component as RatingComponent, Decision, Flip, Limits as RatingLimits,
-    Model as VoteModel, NoFit, Options as RatingOptions, POINTS, RateError, Rating, Resampled, Scale,
-    Sequential, Standing, Standings, Term,
+    Adjusted, Checks, Component as RatingComponent, Decision, Estimate as CountEstimate, Flip, LegacyElo,
+    Limits as RatingLimits, Model as VoteModel, NextPair, NoFit, Options as RatingOptions, POINTS, RateError,
+    Rating, Resampled, Scale, Sequential, Standing, Standings, Term, win_rate,
 };
 pub use stemmata_source::{Access, Backend, FileDigest, HUB, Secret, SourceError};
 pub use stemmata_stats::{Interval, PKind, PValue};

@@ -5,8 +5,9 @@ use crate::{AuditError, printable};
 use sha2::{Digest, Sha256};
 use std::io::{self, BufRead, BufReader, Read};
 use stemmata_model::Level;
-use stemmata_rating::votes::{Limits, Reader, Syntax, Tally, VoteError, Wanted};
-use stemmata_rating::{NoFit, Options, RateError, Standings};
+use stemmata_rating::tables::{Kinship, TableError, evidence};
+use stemmata_rating::votes::{Limits, Reader, Syntax, Tally, VoteError, Votes, Wanted};
+use stemmata_rating::{LegacyElo, NoFit, Options, RateError, Standings, legacy_elo};
 
 /// Fewer independent units than this make errors that are themselves uncertain.
 const FEW: u64 = 30;
@@ -26,6 +27,30 @@ pub struct RateSettings {
     pub wanted: Wanted,
     /// How to rate.
     pub options: Options,
+    /// Names that are the same contestant; each group counts once.
+    pub clones: Vec<Vec<String>>,
+    /// Orders in which online Elo is run, for comparison; 0 runs none.
+    pub legacy_elo: u32,
+}
+
+/// The votes of one part, rated by themselves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RatedPart {
+    /// The value of the column, or the time.
+    pub name: String,
+    /// Whether the anchor has a rating in it; without one its mean is 1000.
+    pub anchored: bool,
+    /// Its ratings.
+    pub standings: Standings,
+}
+
+/// Contestants that were counted as one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Merged {
+    /// The names of each, the one that stands for them first.
+    pub groups: Vec<Vec<String>>,
+    /// Votes between them, left out.
+    pub votes: u64,
 }
 
 /// One input that was read.
@@ -50,6 +75,12 @@ pub struct Rated {
     pub settings: RateSettings,
     /// The ratings.
     pub standings: Standings,
+    /// The same by parts of the votes, where that was asked for.
+    pub parts: Vec<RatedPart>,
+    /// Contestants that were counted as one.
+    pub merged: Merged,
+    /// Online Elo, where that was asked for.
+    pub legacy_elo: Option<Vec<LegacyElo>>,
     /// Remarks.
     pub findings: Vec<Finding>,
 }
@@ -67,15 +98,138 @@ pub fn rate(inputs: Vec<VoteInput<'_>>, settings: &RateSettings) -> Result<Rated
         let (sha256, length) = bytes.into_inner().finish();
         files.push(VoteFile { name: name.clone(), sha256, bytes: length, tally });
     }
-    let standings = stemmata_rating::rate(&reader.finish(), &settings.options)?;
+    let (votes, merged) = merge(reader.finish(), &settings.clones);
+    let standings = stemmata_rating::rate(&votes, &settings.options)?;
     let anchor = settings.options.anchor.as_ref().map(|(name, _)| name);
     if let Some(name) = anchor
         && !standings.contestants.iter().any(|c| c.name == *name && c.rating.is_some())
     {
         return Err(AuditError::AnchorWithoutRating { name: printable(name) });
     }
-    let findings = findings(&files, settings, &standings);
-    Ok(Rated { inputs: files, settings: settings.clone(), standings, findings })
+    let mut findings = findings(&files, settings, &standings);
+    let mut say = |level, code, message: String| {
+        findings.push(Finding { code, level, side: "", subject: String::new(), message });
+    };
+    let parts = parts(&votes, &settings.options)?;
+    let without = parts.iter().filter(|p| !p.anchored).count();
+    if settings.options.anchor.is_some() && without > 0 {
+        let text =
+            format!("the anchor has no rating in {without} of {} parts; their mean is 1000", parts.len());
+        say(Level::Warning, "part-without-anchor", text);
+    }
+    if !settings.clones.is_empty() && merged.groups.is_empty() {
+        let text =
+            "no two contestants have the names of models that the reports found to be identical".to_owned();
+        say(Level::Warning, "clones-unmatched", text);
+    }
+    let elo = match settings.legacy_elo {
+        0 => None,
+        orders => {
+            let found = legacy_elo(&votes, orders, settings.options.seed);
+            if found.is_none() {
+                say(
+                    Level::Note,
+                    "legacy-elo-left-out",
+                    "more votes than are put in order one by one".to_owned(),
+                );
+            }
+            found
+        }
+    };
+    Ok(Rated {
+        inputs: files,
+        settings: settings.clone(),
+        standings,
+        parts,
+        merged,
+        legacy_elo: elo,
+        findings,
+    })
+}
+
+/// Rates each part by itself: no bootstrap, no proposals, no bets.
+fn parts(votes: &Votes, options: &Options) -> Result<Vec<RatedPart>, AuditError> {
+    let mut out = Vec::with_capacity(votes.parts.len());
+    for (number, name) in votes.parts.iter().enumerate() {
+        let own = votes.only(number as u32);
+        let mut options = Options { bootstrap: 0, sequential: false, next_pairs: 0, ..options.clone() };
+        let wanted = options.anchor.take();
+        options.anchor = wanted.clone().filter(|(name, _)| own.contestants.binary_search(name).is_ok());
+        let mut standings = stemmata_rating::rate(&own, &options)?;
+        let has = |standings: &Standings| {
+            options.anchor.as_ref().is_some_and(|(name, _)| {
+                standings
+                    .contestants
+                    .iter()
+                    .any(|c| c.name == *name && c.rating.is_some() && c.component == 0)
+            })
+        };
+        let anchored = wanted.is_none() || has(&standings);
+        if !anchored && options.anchor.is_some() {
+            standings = stemmata_rating::rate(&own, &Options { anchor: None, ..options.clone() })?;
+        }
+        out.push(RatedPart { name: name.clone(), anchored, standings });
+    }
+    Ok(out)
+}
+
+fn merge(votes: Votes, clones: &[Vec<String>]) -> (Votes, Merged) {
+    let present = |group: &Vec<String>| {
+        let mut names: Vec<String> =
+            group.iter().filter(|n| votes.contestants.binary_search(n).is_ok()).cloned().collect();
+        names.sort_unstable();
+        names
+    };
+    let groups: Vec<Vec<String>> = clones.iter().map(present).filter(|g| g.len() > 1).collect();
+    if groups.is_empty() {
+        return (votes, Merged::default());
+    }
+    let (votes, gone) = votes.merged(&groups);
+    (votes, Merged { groups, votes: gone })
+}
+
+/// Groups of models that saved reports of `compare` found to be identical, by the names that the reports use; `hf:org/name@revision` also
+/// goes by `org/name` and by `name`.
+///
+/// # Errors
+/// A file is no such report.
+pub fn clone_groups(reports: Vec<VoteInput<'_>>) -> Result<Vec<Vec<String>>, AuditError> {
+    let mut groups: Vec<Vec<String>> = Vec::new();
+    for mut report in reports {
+        let path = printable(&report.name);
+        let mut bytes = Vec::new();
+        let failed = |source: TableError| AuditError::Table { path: path.clone(), source };
+        let io = |source| failed(VoteError::Io { line: 1, source }.into());
+        report.bytes.by_ref().take(256 << 20).read_to_end(&mut bytes).map_err(io)?;
+        let found = evidence(&bytes).map_err(failed)?;
+        if found.kinship != Kinship::Identical {
+            continue;
+        }
+        let mut own = [names(&found.candidate), names(&found.reference)].concat();
+        // Groups that share a model are one.
+        let (joined, rest): (Vec<_>, Vec<_>) =
+            groups.into_iter().partition(|group| group.iter().any(|name| own.contains(name)));
+        own.extend(joined.into_iter().flatten());
+        own.sort_unstable();
+        own.dedup();
+        groups = rest;
+        groups.push(own);
+    }
+    groups.sort_unstable();
+    Ok(groups)
+}
+
+fn names(written: &str) -> Vec<String> {
+    let mut out = vec![written.to_owned()];
+    let short = written.strip_prefix("hf:").map(|rest| rest.split('@').next().unwrap_or(rest));
+    if let Some(short) = short {
+        out.push(short.to_owned());
+        out.extend(short.rsplit_once('/').map(|(_, name)| name.to_owned()));
+    } else if let Some(name) = written.trim_end_matches('/').rsplit_once('/').map(|(_, name)| name) {
+        out.push(name.to_owned());
+    }
+    out.retain(|name| !name.is_empty());
+    out
 }
 
 /// JSON where the first character is that of an object.
@@ -184,18 +338,18 @@ fn findings(files: &[VoteFile], settings: &RateSettings, standings: &Standings) 
 }
 
 /// Hashes what passes.
-struct Hashed<R> {
+pub(crate) struct Hashed<R> {
     inner: R,
     hasher: Sha256,
     bytes: u64,
 }
 
 impl<R: Read> Hashed<R> {
-    fn new(inner: R) -> Hashed<R> {
+    pub(crate) fn new(inner: R) -> Hashed<R> {
         Hashed { inner, hasher: Sha256::new(), bytes: 0 }
     }
 
-    fn finish(self) -> (String, u64) {
+    pub(crate) fn finish(self) -> (String, u64) {
         let digest = self.hasher.finalize();
         (digest.iter().map(|b| format!("{b:02x}")).collect(), self.bytes)
     }
@@ -244,6 +398,45 @@ mod tests {
         assert!(matches!(rated(text, &anchored), Err(AuditError::AnchorWithoutRating { .. })));
         anchored.options.anchor = Some(("nobody".to_owned(), 1000.0));
         assert!(matches!(rated(text, &anchored), Err(AuditError::Rate(RateError::NoAnchor { .. }))));
+    }
+
+    #[test]
+    fn clones_are_found_in_reports_and_counted_once() {
+        let report = |a: &str, b: &str, kind: &str| {
+            format!(
+                r#"{{"schema_version":"1.0.0","inputs":[{{"role":"candidate","ref":"{a}"}},{{"role":"reference","ref":"{b}"}}],"verdict":{{"kind":"{kind}","tier":"exact","direction":"unknown"}}}}"#
+            )
+        };
+        let texts = [
+            report("hf:x/b@main", "a", "identical"),
+            report("./c/", "hf:x/b", "identical"),
+            report("d", "a", "related"),
+        ];
+        let inputs =
+            texts.iter().map(|t| VoteInput { name: "r.json".to_owned(), bytes: Box::new(t.as_bytes()) });
+        let clones = clone_groups(inputs.collect()).unwrap();
+        assert_eq!(clones.len(), 1);
+        let text = "model_a,model_b,winner,count,lang\na,d,model_a,3,en\nd,b,model_a,2,en\nb,a,tie,4,en\nc,d,model_b,1,fr\n\
+            d,c,model_b,5,fr\n";
+        let mut settings = RateSettings { clones, legacy_elo: 5, ..RateSettings::default() };
+        settings.wanted.part = Some(stemmata_rating::votes::Part {
+            column: "lang".to_owned(),
+            by: stemmata_rating::votes::PartBy::Value,
+        });
+        settings.options.anchor = Some(("d".to_owned(), 1000.0));
+        let found = rated(text, &settings).unwrap();
+        assert_eq!(
+            found.merged,
+            Merged { groups: vec![["a", "b", "c"].map(str::to_owned).to_vec()], votes: 4 }
+        );
+        assert_eq!(found.standings.contestants.len(), 2);
+        let gap = found.standings.contestants[0].rating.as_ref().unwrap().value - 1000.0;
+        assert!((gap - stemmata_rating::POINTS * (8.0_f64 / 3.0).ln()).abs() < 1e-9);
+        assert_eq!(
+            found.parts.iter().map(|p| (p.name.as_str(), p.anchored)).collect::<Vec<_>>(),
+            [("en", true), ("fr", true)]
+        );
+        assert_eq!(found.legacy_elo.unwrap().len(), 2);
     }
 
     #[test]

@@ -180,6 +180,9 @@ pub(crate) enum Verb {
     /// Serve a page on which people judge two answers without knowing whose they are; export and check their votes.
     #[command(after_long_help = crate::serve::EXAMPLES)]
     Serve(crate::serve::ServeArguments),
+    /// Standings of models by public tables: benchmarks, ratings, likes, registries and saved comparisons.
+    #[command(after_long_help = crate::standings::EXAMPLES)]
+    Standings(Box<crate::standings::StandingsArguments>),
     /// Explain the code of a finding.
     Explain {
         /// Kebab-case, for instance `undeclared-base`.
@@ -270,7 +273,7 @@ mod tests {
 
     #[test]
     fn every_verb_on_models_ends_its_help_with_examples() {
-        for verb in ["compare", "blame", "inspect", "diff", "sketch", "rate", "serve"] {
+        for verb in ["compare", "blame", "inspect", "diff", "sketch", "rate", "serve", "standings"] {
             let mut command = Arguments::command();
             let help = command.find_subcommand_mut(verb).unwrap().render_long_help().to_string();
             assert_eq!(help.lines().filter(|l| l.trim_start().starts_with("stemmata ")).count(), 3, "{verb}");

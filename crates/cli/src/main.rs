@@ -12,6 +12,7 @@ mod progress;
 mod rate;
 mod run;
 mod serve;
+mod standings;
 
 use clap::Parser;
 use std::process::ExitCode;

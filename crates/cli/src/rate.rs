@@ -7,7 +7,8 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use stemmata_audit::{
-    AuditError, RateSettings, Rated, RatingOptions, VoteError, VoteInput, VoteModel, VoteStyle, Wanted,
+    AuditError, PartBy, RateSettings, Rated, RatingOptions, TableError, VoteError, VoteInput, VoteModel,
+    VotePart, VoteStyle, Wanted,
 };
 
 pub(crate) const EXAMPLES: &str = "\
@@ -59,6 +60,25 @@ pub(crate) struct RateArguments {
     /// Also decide pairs by their direct votes alone, in a way that holds however often one looks.
     #[arg(long)]
     sequential: bool,
+    /// Also rate the votes of each value of this column by themselves.
+    #[arg(long, value_name = "COLUMN", conflicts_with = "window")]
+    by: Option<String>,
+    /// Also rate the votes of each month, quarter or year by themselves, by the dates (or seconds since 1970) in a column.
+    #[arg(long, value_name = "COLUMN=month|quarter|year", value_parser = window)]
+    window: Option<(String, PartBy)>,
+    /// Count each vote by the number in this column.
+    #[arg(long, value_name = "COLUMN")]
+    weight: Option<String>,
+    /// Saved reports of `compare --format json`: contestants that they found to be identical count as one. May be repeated.
+    #[arg(long, value_name = "FILE")]
+    clones: Vec<String>,
+    /// Also propose N pairs that further votes say the most on.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1000))]
+    next_pairs: u32,
+    /// Also run online Elo, whose numbers depend on the order of votes, over N random orders. For comparison only.
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "100", default_value_t = 0,
+          value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    legacy_elo: u32,
     /// Seed of draws and samples.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -104,7 +124,15 @@ pub(crate) fn rate(arguments: &RateArguments, output: Option<&Path>) -> Result<(
         wanted: Wanted {
             clusters: arguments.cluster.clone(),
             styles: arguments.style.iter().map(|(_, style)| style.clone()).collect(),
+            weight: arguments.weight.clone(),
+            part: match (&arguments.by, &arguments.window) {
+                (Some(column), _) => Some(VotePart { column: column.clone(), by: PartBy::Value }),
+                (None, Some((column, by))) => Some(VotePart { column: column.clone(), by: *by }),
+                (None, None) => None,
+            },
         },
+        clones: clones(&arguments.clones)?,
+        legacy_elo: arguments.legacy_elo,
         options: RatingOptions {
             model: match arguments.model {
                 ModelName::BradleyTerry => VoteModel::BradleyTerry,
@@ -119,12 +147,26 @@ pub(crate) fn rate(arguments: &RateArguments, output: Option<&Path>) -> Result<(
             bootstrap: arguments.bootstrap,
             top: arguments.top,
             sequential: arguments.sequential,
+            next_pairs: arguments.next_pairs,
             seed: arguments.seed,
         },
     };
     let rated = stemmata_audit::rate(inputs, &settings)?;
     let some = rated.standings.contestants.iter().any(|c| c.rating.is_some());
     Ok((rated, if some { DONE } else { INCONCLUSIVE }))
+}
+
+fn clones(files: &[String]) -> Result<Vec<Vec<String>>, AuditError> {
+    let mut reports = Vec::with_capacity(files.len());
+    for name in files {
+        let unread = |source| AuditError::Table {
+            path: stemmata_audit::printable(name),
+            source: TableError::Text(VoteError::Io { line: 1, source }),
+        };
+        let bytes: Box<dyn Read> = Box::new(File::open(name).map_err(unread)?);
+        reports.push(VoteInput { name: name.clone(), bytes });
+    }
+    stemmata_audit::clone_groups(reports)
 }
 
 /// The options that differ from their defaults, and the files.
@@ -157,17 +199,46 @@ pub(crate) fn words(arguments: &RateArguments) -> (Vec<String>, Vec<String>) {
     option(arguments.top != 1, format!("--top={}", arguments.top));
     option(arguments.bootstrap != 0, format!("--bootstrap={}", arguments.bootstrap));
     option(arguments.sequential, "--sequential".to_owned());
+    if let Some(column) = &arguments.by {
+        option(true, format!("--by={column}"));
+    }
+    if let Some((column, by)) = &arguments.window {
+        let by = match by {
+            PartBy::Year => "year",
+            PartBy::Quarter => "quarter",
+            PartBy::Month | PartBy::Value => "month",
+        };
+        option(true, format!("--window={column}={by}"));
+    }
+    if let Some(column) = &arguments.weight {
+        option(true, format!("--weight={column}"));
+    }
+    arguments.clones.iter().for_each(|file| option(true, format!("--clones={file}")));
+    option(arguments.next_pairs != 0, format!("--next-pairs={}", arguments.next_pairs));
+    option(arguments.legacy_elo != 0, format!("--legacy-elo={}", arguments.legacy_elo));
     option(arguments.seed != 0, format!("--seed={}", arguments.seed));
     (options, votes.clone())
 }
 
-fn anchor(text: &str) -> Result<(String, f64), String> {
+pub(crate) fn anchor(text: &str) -> Result<(String, f64), String> {
     // Names may contain an equals sign, values cannot.
     let (name, value) = text.rsplit_once('=').ok_or("an anchor is a name and a value: NAME=1000")?;
     match value.parse::<f64>() {
         Ok(value) if value.is_finite() && !name.is_empty() => Ok((name.to_owned(), value)),
         _ => Err("an anchor is a name and a value: NAME=1000".to_owned()),
     }
+}
+
+fn window(text: &str) -> Result<(String, PartBy), String> {
+    let wrong = "a window is a column and a length: COLUMN=month, COLUMN=quarter or COLUMN=year";
+    let (column, by) = text.rsplit_once('=').ok_or(wrong)?;
+    let by = match by {
+        "month" => PartBy::Month,
+        "quarter" => PartBy::Quarter,
+        "year" => PartBy::Year,
+        _ => return Err(wrong.to_owned()),
+    };
+    if column.is_empty() { Err(wrong.to_owned()) } else { Ok((column.to_owned(), by)) }
 }
 
 fn style(text: &str) -> Result<(String, VoteStyle), String> {
@@ -185,7 +256,7 @@ fn style(text: &str) -> Result<(String, VoteStyle), String> {
     Ok((name.to_owned(), style))
 }
 
-fn level(text: &str) -> Result<f64, String> {
+pub(crate) fn level(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(level) if (0.5..1.0).contains(&level) => Ok(level),
         _ => Err("a confidence level lies between 0.5 and 1, for instance 0.95".to_owned()),

@@ -143,6 +143,15 @@ fn carry_out<'a>(
             put(common, &settings, show, code)
         }
         Verb::Serve(serve) => Ok(crate::serve::serve(serve, common, settings.stop)),
+        Verb::Standings(arguments) => {
+            if let Some(wrong) = arguments.wrong() {
+                output::tell(format_args!("error: {wrong}"));
+                return Ok(CANNOT);
+            }
+            let (result, code) = crate::standings::standings(arguments, settings.output)?;
+            let show = |format| stemmata_report::standings(&result, format, &style, &context());
+            put(common, &settings, show, code)
+        }
         Verb::Explain { code } => Ok(match stemmata_audit::explanation(code) {
             Some(text) => write(common, format!("{code}: {text}\n").as_bytes(), DONE),
             None => {

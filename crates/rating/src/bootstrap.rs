@@ -103,7 +103,7 @@ impl Plan {
             }
             cluster = Some(same.cluster);
             slots.push(slot);
-            votes.push(same.votes);
+            votes.push(if ballots.independent { same.votes } else { same.votes * same.weight });
         }
         ends.push(slots.len() as u32);
         if !ballots.independent {

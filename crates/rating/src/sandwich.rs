@@ -49,7 +49,7 @@ pub(crate) fn meat(fit: &Fit, ballots: &Ballots<'_>) -> Meat {
             (ballots.values)(same, &mut values);
             let d = fit.difference(first, second, &values);
             let (of_d, of_tie) = fit.model.score(d, fit.tie.unwrap_or(0.0), same.outcome);
-            let votes = if ballots.independent { 1.0 } else { same.votes };
+            let votes = same.weight * if ballots.independent { 1.0 } else { same.votes };
             let mut add = |place: usize, value: f64| {
                 if !marked[place] {
                     marked[place] = true;
@@ -131,6 +131,12 @@ impl Errors {
         let values = sum.zip(&crossing.values).map(|(sum, both)| sum - both).collect();
         let both = Square { side: crossing.side, values };
         Some(Errors { covariances: vec![first, second, both], factor, clusters })
+    }
+
+    /// From a covariance that is known otherwise; `clusters` is one more than its degrees of freedom.
+    pub(crate) fn from_covariance(covariance: Square, clusters: u64) -> Option<Errors> {
+        let factor = Cholesky::new(covariance.clone(), true)?.lower().clone();
+        Some(Errors { covariances: vec![covariance], factor, clusters })
     }
 
     /// Covariance of parameters `i` and `j` that draws follow.

@@ -98,8 +98,15 @@ mod tests {
     #[test]
     fn clusters_bet_once_for_whom_they_favour() {
         use Outcome::{First, Second, Tie};
-        let same =
-            |cluster, first, second, outcome, votes| Same { cluster, first, second, outcome, votes, row: 0 };
+        let same = |cluster, first, second, outcome, votes| Same {
+            cluster,
+            first,
+            second,
+            outcome,
+            votes,
+            weight: 1.0,
+            row: 0,
+        };
         let list = [
             same(0, 0, 1, First, 3.0),
             same(0, 1, 0, First, 1.0),

@@ -1,15 +1,17 @@
 //! From a table of votes to ratings: components first, then a fit, errors and ranks within each.
 
 use crate::bootstrap::{DRAWN, Resampled, bootstrap};
+use crate::change::errors_of_change;
 use crate::checks::{Checks, checks};
 use crate::components::{Components, components};
 use crate::fit::{Design, Fit, NoFit, Row, fit};
 use crate::flip::{self, Flip};
 use crate::model::Model;
+use crate::next_pairs::{NextPair, next_pairs};
 use crate::ranks::{self, Limits};
 use crate::sandwich::{Ballots, Errors, meat};
 use crate::sequential::{Sequential, sequential};
-use crate::table::{Cell, Same, by_cluster, cells, crossed, pairs, unclustered};
+use crate::table::{Cell, Same, by_cluster, cells, crossed, pairs, unclustered, weighted};
 use crate::terms::{self, Adjusted, Term};
 use crate::votes::Votes;
 use stemmata_stats::{Interval, binomial_interval};
@@ -42,6 +44,8 @@ pub struct Options {
     pub top: u32,
     /// Whether to decide pairs by their direct votes in a way that holds however often one looks.
     pub sequential: bool,
+    /// How many pairs to propose for further votes.
+    pub next_pairs: u32,
     /// Seed of draws and samples.
     pub seed: u64,
 }
@@ -58,6 +62,7 @@ impl Default for Options {
             bootstrap: 0,
             top: 1,
             sequential: false,
+            next_pairs: 0,
             seed: 0,
         }
     }
@@ -85,6 +90,9 @@ pub enum RateError {
         /// How many there are.
         votes: u64,
     },
+    /// Weights in a bootstrap of single votes.
+    #[error("a bootstrap of weighted votes draws clusters; there is no cluster column")]
+    WeightedBootstrap,
     /// More cluster columns than two.
     #[error("votes can be clustered by one column or by two, not by {count}")]
     Clusters {
@@ -156,6 +164,8 @@ pub struct Scale {
     pub terms: Option<Result<Vec<Term>, NoFit>>,
     /// ν or η of the fit with terms.
     pub adjusted_tie: Option<f64>,
+    /// Pairs that further votes should be asked on, the most useful first; where that was asked for, and up to 300 contestants.
+    pub next_pairs: Vec<NextPair>,
 }
 
 /// One contestant.
@@ -218,6 +228,9 @@ pub fn rate(votes: &Votes, options: &Options) -> Result<Standings, RateError> {
     if options.bootstrap > 0 && votes.clusters.is_empty() && votes.total() > DRAWN {
         return Err(RateError::Bootstrap { votes: votes.total() });
     }
+    if options.bootstrap > 0 && votes.clusters.is_empty() && !votes.weight.is_empty() {
+        return Err(RateError::WeightedBootstrap);
+    }
     let anchor = match &options.anchor {
         None => None,
         Some((name, value)) => {
@@ -225,8 +238,16 @@ pub fn rate(votes: &Votes, options: &Options) -> Result<Standings, RateError> {
             Some((place.map_err(|_| RateError::NoAnchor { name: name.clone() })? as u32, *value))
         }
     };
-    let cells = cells(votes);
-    let pairs = pairs(&cells);
+    let counts = cells(votes);
+    let raw = pairs(&counts);
+    let mut ways = ways(votes, &counts);
+    // Weights change the fit and its errors; counts of votes stay counts.
+    let heavy = (!votes.weight.is_empty()).then(|| {
+        let cells = weighted(&counts, &ways[0]);
+        let pairs = pairs(&cells);
+        (cells, pairs)
+    });
+    let (cells, pairs) = heavy.as_ref().map_or((&counts, &raw), |(cells, pairs)| (cells, pairs));
     let row = |pair: &Cell| Row {
         first: pair.first,
         second: pair.second,
@@ -234,19 +255,18 @@ pub fn rate(votes: &Votes, options: &Options) -> Result<Standings, RateError> {
     };
     let edges: Vec<(u32, u32)> = pairs.iter().flat_map(|pair| row(pair).edges()).collect();
     let found = components(votes.contestants.len(), &edges);
-    let mut ways = ways(votes, &cells);
     if options.drop_both_bad {
         for way in &mut ways {
             way.retain(|same| same.outcome != crate::votes::Outcome::BothBad);
         }
     }
-    let input = Input { votes, options, cells: &cells, pairs: &pairs, ways: &ways, anchor };
+    let input = Input { votes, options, cells, pairs, raw: &raw, ways: &ways, anchor };
     let mut ratings: Vec<Option<Rating>> = vec![None; votes.contestants.len()];
     let mut out = Vec::with_capacity(found.members.len());
     for (number, members) in found.members.iter().enumerate() {
         out.push(input.component(number, members, &found, &mut ratings));
     }
-    let mut contestants = tallies(votes, &pairs, &found, options.level);
+    let mut contestants = tallies(votes, &raw, &found, options.level);
     for (standing, rating) in contestants.iter_mut().zip(ratings) {
         standing.rating = rating;
     }
@@ -260,12 +280,12 @@ pub fn rate(votes: &Votes, options: &Options) -> Result<Standings, RateError> {
         components: out,
         contestants,
         votes: votes.total(),
-        pairs: pairs.len() as u64,
+        pairs: raw.len() as u64,
         clusters,
         sequential: options.sequential.then(|| {
             let clustered = ways.first().filter(|_| !votes.clusters.is_empty());
             let alpha = 1.0 - options.level;
-            sequential(&votes.contestants, &pairs, clustered.map(Vec::as_slice), alpha)
+            sequential(&votes.contestants, &raw, clustered.map(Vec::as_slice), alpha)
         }),
     })
 }
@@ -319,6 +339,8 @@ struct Input<'a> {
     options: &'a Options,
     cells: &'a [Cell],
     pairs: &'a [Cell],
+    /// The same without weights.
+    raw: &'a [Cell],
     ways: &'a [Vec<Same>],
     anchor: Option<(u32, f64)>,
 }
@@ -333,7 +355,7 @@ impl Input<'_> {
     ) -> Component {
         let inside = |who: u32| found.of[who as usize] as usize == number;
         let (mut won, mut lost, mut votes) = (false, false, 0.0);
-        for pair in self.pairs {
+        for pair in self.raw {
             let (win, loss, tie) = strength_votes(pair, self.options.drop_both_bad);
             match (inside(pair.first), inside(pair.second)) {
                 (true, true) => votes += win + loss + tie,
@@ -364,8 +386,12 @@ impl Input<'_> {
         for (place, member) in members.iter().enumerate() {
             local[*member as usize] = place as u32;
         }
-        let rows = rows(self.pairs, &local, options.drop_both_bad);
-        let design = Design { contestants: members.len(), rows, terms: 0, values: Vec::new() };
+        let design = Design {
+            contestants: members.len(),
+            rows: rows(self.pairs, &local, options.drop_both_bad),
+            terms: 0,
+            values: Vec::new(),
+        };
         let fitted = fit(&design, options.model, None)?;
         let none = |_: &Same, _: &mut Vec<f64>| {};
         let ballots: Vec<Ballots<'_>> =
@@ -383,7 +409,7 @@ impl Input<'_> {
             None => MEAN,
         };
         let wanted = options.position || !options.styles.is_empty();
-        let terms = wanted.then(|| self.adjust(&local, &fitted, ranked.limits.single));
+        let terms = wanted.then(|| self.adjust(&local, (&fitted, &design), ranked.limits.single));
         let zero = base(&fitted.strengths);
         for (i, member) in members.iter().enumerate() {
             let value = zero + POINTS * fitted.strengths[i];
@@ -404,12 +430,21 @@ impl Input<'_> {
         }
         let all = (members.len() * (members.len() - 1) / 2) as u64;
         let name = |place: u32| self.votes.contestants[members[place as usize] as usize].clone();
-        let mut checks = checks(&fitted, &design.rows);
+        let heavy = !self.votes.weight.is_empty();
+        let counted = heavy.then(|| rows(self.raw, &local, options.drop_both_bad));
+        let mut checks = checks(&fitted, counted.as_deref().unwrap_or(&design.rows));
         checks.names = checks.listed.iter().map(|cycle| cycle.map(name)).collect();
-        let small = members.len() <= flip::MOST;
+        // Votes to be removed are counted, so weights leave nothing to count.
+        let small = members.len() <= flip::MOST && !heavy;
         let flip = small.then(|| flip::flip(&fitted, &design)).flatten();
         let flip = flip.map(|flip| Flip { names: [name(flip.first), name(flip.rival)], ..flip });
+        let mut proposed =
+            next_pairs(&fitted, &design, &errors, ranked.limits.pairs, options.next_pairs as usize);
+        for p in &mut proposed {
+            p.pair = [name(p.places.0 as u32), name(p.places.1 as u32)];
+        }
         Ok(Scale {
+            next_pairs: proposed,
             log_likelihood: fitted.log_likelihood,
             tie: fitted.tie.map(f64::exp),
             parameters: (fitted.parameters() - 1) as u32,
@@ -435,7 +470,12 @@ impl Input<'_> {
         Ballots { same, independent: self.votes.clusters.is_empty(), local, values }
     }
 
-    fn adjust(&self, local: &[u32], plain: &Fit, limit: f64) -> Result<terms::WithTerms, NoFit> {
+    fn adjust(
+        &self,
+        local: &[u32],
+        (plain, raw): (&Fit, &Design),
+        limit: f64,
+    ) -> Result<terms::WithTerms, NoFit> {
         let scales = terms::scales(self.votes, &self.ways[0]);
         let position = self.options.position;
         let values = |same: &Same, out: &mut Vec<f64>| {
@@ -454,10 +494,11 @@ impl Input<'_> {
             terms::design(&self.ways[0], local, plain.strengths.len(), &values)
         };
         let fitted = fit(&design, self.options.model, None)?;
-        let meats: Vec<_> =
-            self.ways.iter().map(|same| meat(&fitted, &self.ballots(same, local, &values))).collect();
+        let ballots: Vec<_> = self.ways.iter().map(|same| self.ballots(same, local, &values)).collect();
+        let meats: Vec<_> = ballots.iter().map(|ballots| meat(&fitted, ballots)).collect();
         let errors = Errors::new(&fitted, &design, &meats).ok_or(NoFit::Separated)?;
-        Ok(terms::WithTerms::new(self.options, plain, fitted, &errors, &scales, limit))
+        let changes = errors_of_change((&fitted, &design), (plain, raw), &ballots);
+        Ok(terms::WithTerms::new(self.options, plain, fitted, &errors, &scales, limit, changes))
     }
 }
 

@@ -97,6 +97,18 @@ fn parts(key: u64) -> (u32, u32, Outcome) {
     (contestant(BITS + 2), contestant(2), Outcome::ALL[(key & 3) as usize])
 }
 
+/// The same cells with each vote counted by its weight. Sums are made in the order of [`Same`], so that the order of rows leaves no trace.
+pub(crate) fn weighted(cells: &[Cell], same: &[Same]) -> Vec<Cell> {
+    let mut out: Vec<Cell> = cells.iter().map(|cell| Cell { votes: [0.0; 4], ..*cell }).collect();
+    for same in same {
+        let place = out.binary_search_by_key(&(same.first, same.second), |cell| (cell.first, cell.second));
+        if let Ok(place) = place {
+            out[place].votes[same.outcome as usize] += same.votes * same.weight;
+        }
+    }
+    out
+}
+
 /// Votes of one cluster that say the same.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Same {
@@ -110,6 +122,8 @@ pub(crate) struct Same {
     pub(crate) outcome: Outcome,
     /// How many they are.
     pub(crate) votes: f64,
+    /// How much each of them counts.
+    pub(crate) weight: f64,
     /// One row of the table that says it; which one matters only where styles are in the table, and then there is one.
     pub(crate) row: u32,
 }
@@ -120,9 +134,18 @@ pub(crate) fn by_cluster(votes: &Votes, cluster: &[u32]) -> Vec<Same> {
     let whole = |row: usize| (u64::from(cluster[row]) << (2 * BITS + 2)) | key(votes, row);
     let same = |key: u64, count: u64, row: u32| {
         let (first, second, outcome) = parts(key);
-        Same { cluster: (key >> (2 * BITS + 2)) as u32, first, second, outcome, votes: count as f64, row }
+        let weight = votes.weight(row as usize);
+        Same {
+            cluster: (key >> (2 * BITS + 2)) as u32,
+            first,
+            second,
+            outcome,
+            votes: count as f64,
+            weight,
+            row,
+        }
     };
-    if votes.count.is_empty() && votes.styles.is_empty() {
+    if votes.count.is_empty() && votes.styles.is_empty() && votes.weight.is_empty() {
         let mut keys: Vec<u64> = (0..votes.len()).map(whole).collect();
         keys.sort_unstable();
         return keys.into_iter().map(|key| same(key, 1, 0)).collect();
@@ -135,7 +158,10 @@ pub(crate) fn by_cluster(votes: &Votes, cluster: &[u32]) -> Vec<Same> {
             let mut pairs = styles(*left).zip(styles(*right));
             pairs.find_map(|(a, b)| Some(a.total_cmp(&b)).filter(|o| o.is_ne()))
         };
-        let by_count = || votes.count(*left as usize).cmp(&votes.count(*right as usize));
+        let by_count = || {
+            let by_weight = votes.weight(*left as usize).total_cmp(&votes.weight(*right as usize));
+            votes.count(*left as usize).cmp(&votes.count(*right as usize)).then(by_weight)
+        };
         a.cmp(b).then_with(|| by_style().unwrap_or_else(by_count))
     });
     keys.into_iter().map(|(key, row)| same(key, votes.count(row as usize), row)).collect()
@@ -143,7 +169,7 @@ pub(crate) fn by_cluster(votes: &Votes, cluster: &[u32]) -> Vec<Same> {
 
 /// All votes, each its own cluster: what is equal is counted together.
 pub(crate) fn unclustered(votes: &Votes, cells: &[Cell]) -> Vec<Same> {
-    if !votes.styles.is_empty() {
+    if !votes.styles.is_empty() || !votes.weight.is_empty() {
         return by_cluster(votes, &vec![0; votes.len()]);
     }
     let mut out = Vec::with_capacity(cells.len() * 3);
@@ -151,7 +177,15 @@ pub(crate) fn unclustered(votes: &Votes, cells: &[Cell]) -> Vec<Same> {
         for outcome in Outcome::ALL {
             let votes = cell.votes[outcome as usize];
             if votes > 0.0 {
-                out.push(Same { cluster: 0, first: cell.first, second: cell.second, outcome, votes, row: 0 });
+                out.push(Same {
+                    cluster: 0,
+                    first: cell.first,
+                    second: cell.second,
+                    outcome,
+                    votes,
+                    weight: 1.0,
+                    row: 0,
+                });
             }
         }
     }
@@ -181,7 +215,7 @@ mod tests {
             outcome: vec![First, First, Tie, BothBad, Second],
             count: vec![2, 1, 1, 5, 0],
             clusters: vec![vec![1, 0, 1, 0, 0]],
-            styles: Vec::new(),
+            ..Votes::default()
         }
     }
 

@@ -32,6 +32,8 @@ pub struct Adjusted {
     pub interval: (f64, f64),
     /// This minus the rating without terms.
     pub change: f64,
+    /// Standard error of that, from both fits on the same votes; nothing for more than a thousand contestants.
+    pub change_error: Option<f64>,
 }
 
 pub(crate) struct WithTerms {
@@ -41,6 +43,7 @@ pub(crate) struct WithTerms {
     strengths: Vec<f64>,
     plain: Vec<f64>,
     errors: Vec<f64>,
+    changes: Option<Vec<f64>>,
     limit: f64,
 }
 
@@ -52,6 +55,7 @@ impl WithTerms {
         errors: &Errors,
         scales: &[(f64, f64)],
         limit: f64,
+        changes: Option<Vec<f64>>,
     ) -> WithTerms {
         let n = fitted.strengths.len();
         let position = options.position.then(|| ("position".to_owned(), None));
@@ -74,6 +78,7 @@ impl WithTerms {
             errors: (0..n).map(|i| errors.variance(i).sqrt()).collect(),
             strengths: fitted.strengths,
             plain: plain.strengths.clone(),
+            changes,
             limit,
         }
     }
@@ -83,7 +88,8 @@ impl WithTerms {
         let value = base(&self.strengths) + POINTS * self.strengths[i];
         let half = self.limit * POINTS * self.errors[i];
         let plain = base(&self.plain) + POINTS * self.plain[i];
-        Adjusted { value, interval: (value - half, value + half), change: value - plain }
+        let change_error = self.changes.as_ref().map(|errors| POINTS * errors[i]);
+        Adjusted { value, interval: (value - half, value + half), change: value - plain, change_error }
     }
 }
 
@@ -118,7 +124,8 @@ pub(crate) fn design(
         values(same, &mut out.values);
         out.terms = out.values.len() - before;
         let (win, loss, tie) = single(same.outcome);
-        let votes = (win * same.votes, loss * same.votes, tie * same.votes);
+        let count = same.votes * same.weight;
+        let votes = (win * count, loss * count, tie * count);
         out.rows.push(Row { first, second, votes });
     }
     out

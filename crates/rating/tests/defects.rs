@@ -178,7 +178,7 @@ fn counted_and_single_rows_are_the_same_votes() {
 #[test]
 fn a_cluster_that_comes_in_two_files_is_one() {
     let mut reader =
-        Reader::new(Wanted { clusters: vec!["user".to_owned()], styles: Vec::new() }, Limits::default());
+        Reader::new(Wanted { clusters: vec!["user".to_owned()], ..Wanted::default() }, Limits::default());
     for text in
         ["model_a,model_b,winner,user\na,b,tie,u7\na,b,tie,u1\n", "user,model_a,model_b,winner\nu7,b,a,tie\n"]
     {
@@ -239,4 +239,27 @@ fn absurd_counts_do_not_keep_the_bootstrap_busy() {
     assert!(matches!(rate(&table, &options), Err(RateError::Bootstrap { .. })));
     let many = Votes { contestants: (0..5001).map(|i| format!("{i:04}")).collect(), ..Votes::default() };
     assert!(matches!(rate(&many, &Options::default()), Err(RateError::Contestants { count: 5001 })));
+}
+
+#[test]
+fn a_weight_counts_as_often_as_it_says_and_a_vote_without_weight_not_at_all() {
+    // evalica takes twenty points from both sides for ten votes of weight 0.
+    let heavy = "model_a,model_b,winner,w\na,b,model_a,3\na,b,model_b,1\nb,c,model_a,2\nb,c,model_b,2\na,c,model_b,0\n";
+    let many = "model_a,model_b,winner\na,b,model_a\na,b,model_a\na,b,model_a\na,b,model_b\nb,c,model_a\nb,c,model_a\n\
+        b,c,model_b\nb,c,model_b\n";
+    let read = |text: &str, weight: Option<&str>| {
+        let wanted = Wanted { weight: weight.map(str::to_owned), ..Wanted::default() };
+        let mut reader = Reader::new(wanted, Limits::default());
+        reader.read(Syntax::Csv, text.as_bytes()).unwrap();
+        rate(&reader.finish(), &Options::default()).unwrap()
+    };
+    let (weighted, counted) = (read(heavy, Some("w")), read(many, None));
+    for (a, b) in weighted.contestants.iter().zip(&counted.contestants) {
+        assert_eq!(a.name, b.name);
+        assert!((a.rating.as_ref().unwrap().value - b.rating.as_ref().unwrap().value).abs() < 1e-9);
+    }
+    // Four votes of weight 2 know less than eight votes.
+    let error = |s: &Standings| s.contestants[0].rating.as_ref().unwrap().standard_error;
+    assert!(error(&weighted) > error(&counted));
+    assert_eq!(weighted.votes, 5);
 }

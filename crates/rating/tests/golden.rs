@@ -12,7 +12,8 @@ fn expected() -> Value {
 }
 
 fn read(syntax: Syntax, text: &str, clusters: &[&str], styles: Vec<Style>) -> Votes {
-    let wanted = Wanted { clusters: clusters.iter().map(|c| (*c).to_owned()).collect(), styles };
+    let wanted =
+        Wanted { clusters: clusters.iter().map(|c| (*c).to_owned()).collect(), styles, ..Wanted::default() };
     let mut reader = Reader::new(wanted, Limits::default());
     reader.read(syntax, text.as_bytes()).unwrap();
     reader.finish()

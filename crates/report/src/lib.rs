@@ -169,3 +169,14 @@ pub fn rating_sections(r: &audit::Rated, context: &Context) -> [String; 2] {
 pub fn escaped(text: &str) -> std::borrow::Cow<'_, str> {
     text::escape_html(text)
 }
+
+/// Renders standings. TSV has one row per model.
+pub fn standings(s: &audit::Surveyed, format: Format, style: &Style, context: &Context) -> String {
+    let survey = wire::Survey::new(s, context);
+    match format {
+        Format::Human => human::standings(&survey, style),
+        Format::Tsv => tsv::standings(&survey),
+        Format::Json => json::pretty(&survey),
+        Format::Html => html::standings(&survey),
+    }
+}

@@ -1,7 +1,7 @@
 //! TSV: a header and rows. Columns are only ever appended.
 
 use crate::text::tsv_cell;
-use crate::wire::{Blame, ControlRun, Difference, Inspection, Ratings, Report};
+use crate::wire::{Blame, ControlRun, Difference, Inspection, Ratings, Report, Survey};
 
 /// One row for the pair; with controls one for each of them, too, and two more columns that tell the rows apart.
 pub(crate) fn comparison(report: &Report) -> String {
@@ -162,6 +162,8 @@ pub(crate) fn rating(ratings: &Ratings) -> String {
         "adjusted",
         "adjusted_lower",
         "adjusted_upper",
+        "adjusted_change",
+        "adjusted_change_error",
         "bootstrap_lower",
         "bootstrap_upper",
     ];
@@ -188,8 +190,68 @@ pub(crate) fn rating(ratings: &Ratings) -> String {
             number(adjusted.and_then(|a| a.rating)),
             number(adjusted.and_then(|a| a.lower)),
             number(adjusted.and_then(|a| a.upper)),
+            number(adjusted.and_then(|a| a.change)),
+            number(adjusted.and_then(|a| a.change_error)),
             number(r.bootstrap_lower),
             number(r.bootstrap_upper),
+        ]
+    });
+    lines(&header, rows)
+}
+
+/// One row per model; the numbers on a scale are those of the largest set of benchmarks.
+pub(crate) fn standings(survey: &Survey) -> String {
+    let header = [
+        "model",
+        "organisation",
+        "country",
+        "openness",
+        "licence",
+        "released",
+        "base",
+        "rating",
+        "rating_lower",
+        "rating_upper",
+        "rating_date",
+        "ability",
+        "ability_lower",
+        "ability_upper",
+        "rank_low",
+        "rank_high",
+        "leads",
+        "likes",
+        "downloads",
+        "downloads_all_time",
+        "trending",
+    ];
+    let scale = survey.abilities.as_ref().and_then(|a| a.groups.first()?.scale.as_ref());
+    let text = |x: Option<&str>| tsv_cell(x.unwrap_or_default());
+    let whole = |x: Option<u64>| x.map_or_else(String::new, |x| x.to_string());
+    let rows = survey.models.iter().map(|m| {
+        let rating = m.rating.as_ref();
+        let ability = scale.and_then(|s| s.abilities.iter().find(|a| a.model == m.model));
+        vec![
+            tsv_cell(&m.model),
+            tsv_cell(&m.organisation),
+            tsv_cell(&m.country),
+            text(m.openness),
+            text(m.licence.as_deref()),
+            text(m.released.as_deref()),
+            text(m.base.as_deref()),
+            number(rating.map(|r| r.rating)),
+            number(rating.map(|r| r.lower)),
+            number(rating.map(|r| r.upper)),
+            text(rating.and_then(|r| r.date.as_deref())),
+            number(m.ability),
+            number(ability.and_then(|a| a.lower)),
+            number(ability.and_then(|a| a.upper)),
+            whole(ability.map(|a| u64::from(a.rank_low))),
+            whole(ability.map(|a| u64::from(a.rank_high))),
+            number(ability.map(|a| a.leads)),
+            whole(m.likes),
+            whole(m.downloads),
+            whole(m.downloads_all_time),
+            number(m.trending),
         ]
     });
     lines(&header, rows)

@@ -3,15 +3,17 @@
 mod common;
 
 use common::{
-    acquitted, blamed, context, controlled, derived, differing, inspected, rated, shortened, summed, unrated,
+    acquitted, blamed, context, controlled, derived, differing, inspected, listed, rated, shortened, summed,
+    surveyed, unrated,
 };
 use serde_json::Value;
-use stemmata_report::{Format, Style, Timing, blame, comparison, difference, inspection, rating};
+use stemmata_report::{Format, Style, Timing, blame, comparison, difference, inspection, rating, standings};
 
 const REPORT: &str = include_str!("../../../schemas/report-1.0.0.json");
 const BLAME: &str = include_str!("../../../schemas/blame-1.0.0.json");
 const INSPECTION: &str = include_str!("../../../schemas/inspection-1.0.0.json");
 const RATING: &str = include_str!("../../../schemas/rating-1.0.0.json");
+const STANDINGS: &str = include_str!("../../../schemas/standings-1.0.0.json");
 const DIFFERENCE: &str = include_str!("../../../schemas/difference-1.0.0.json");
 
 #[test]
@@ -47,6 +49,17 @@ fn ratings_follow_their_schema() {
     for value in [rated(), unrated(), broken] {
         for context in [context(), timed.clone()] {
             check(RATING, &rating(&value, Format::Json, &Style::default(), &context));
+        }
+    }
+}
+
+#[test]
+fn standings_follow_their_schema() {
+    let mut timed = context();
+    timed.timing = Some(Timing { seconds_wall: 1.5, peak_memory_bytes: 7 });
+    for value in [surveyed(), listed()] {
+        for context in [context(), timed.clone()] {
+            check(STANDINGS, &standings(&value, Format::Json, &Style::default(), &context));
         }
     }
 }

@@ -3,10 +3,11 @@
 mod common;
 
 use common::{
-    acquitted, blamed, context, controlled, derived, differing, inspected, rated, shortened, summed, unrated,
+    acquitted, blamed, context, controlled, derived, differing, inspected, listed, rated, shortened, summed,
+    surveyed, unrated,
 };
 use stemmata_report::{
-    Context, Format, Style, Timing, blame, comparison, difference, inspection, mergekit, rating,
+    Context, Format, Style, Timing, blame, comparison, difference, inspection, mergekit, rating, standings,
 };
 
 const WIDE: Style = Style { color: false, unicode: true, width: 110 };
@@ -126,6 +127,41 @@ fn ratings_in_all_formats() {
     assert_eq!(page.matches("<circle class=\"mark\"").count(), 6);
     let empty = rating(&unrated(), Format::Html, &WIDE, &context);
     assert!(empty.contains("<h1>NO RATING</h1>") && !empty.contains("<circle"), "{empty}");
+}
+
+#[test]
+fn standings_in_all_formats() {
+    let command = "stemmata standings --benchmarks=scores.csv@2026-01-31".to_owned();
+    let context = Context { command, ..context() };
+    insta::assert_snapshot!("standings-human", standings(&surveyed(), Format::Human, &WIDE, &context));
+    insta::assert_snapshot!(
+        "standings-human-narrow",
+        standings(&surveyed(), Format::Human, &NARROW_ASCII, &context)
+    );
+    insta::assert_snapshot!("listed-human", standings(&listed(), Format::Human, &WIDE, &context));
+    let tsv = standings(&surveyed(), Format::Tsv, &WIDE, &context);
+    let lines: Vec<Vec<&str>> = tsv.lines().map(|line| line.split('\t').collect()).collect();
+    assert_eq!((lines.len(), lines[1][0], lines[1][7]), (7, "西", "1200.0"));
+    assert!(lines.iter().all(|cells| cells.len() == lines[0].len()) && tsv.contains("'=cmd()"), "{tsv}");
+    let page = standings(&surveyed(), Format::Html, &WIDE, &context);
+    assert!(
+        page.contains("&lt;b&gt;east&lt;/b&gt;")
+            && !page.contains("<b>east")
+            && !page.contains("<script>.csv")
+    );
+    for heading in [
+        "Inputs",
+        "Best against best",
+        "Published ratings",
+        "Abilities by benchmarks",
+        "Over time",
+        "Families",
+    ] {
+        assert!(page.contains(&format!(">{heading}</h2>")), "{heading}");
+    }
+    // A dot for each rating and each ability; a source under each part.
+    assert_eq!(page.matches("<circle class=\"mark\"").count(), 3 + 5);
+    assert!(page.matches("Source: ").count() >= 8, "{}", page.matches("Source: ").count());
 }
 
 /// Six significant digits; what is only rounding becomes 0.

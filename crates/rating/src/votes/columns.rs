@@ -1,7 +1,7 @@
 //! What do the columns of votes mean? The namings that are known, and one record in them.
 
 use super::error::shown;
-use super::{Limits, Outcome, VoteError};
+use super::{Limits, Outcome, Part, VoteError};
 
 /// Which columns to keep beside the votes themselves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -10,6 +10,10 @@ pub struct Wanted {
     pub clusters: Vec<String>,
     /// Style terms.
     pub styles: Vec<Style>,
+    /// How much a vote counts: a column of numbers that are not negative.
+    pub weight: Option<String>,
+    /// Parts that are rated by themselves.
+    pub part: Option<Part>,
 }
 
 /// Where the value of a style term comes from. In JSON a dot leads into an object, and the numbers below the place are added.
@@ -110,6 +114,8 @@ pub(super) struct Record<'a> {
     pub(super) count: u64,
     pub(super) clusters: Vec<&'a str>,
     pub(super) styles: Vec<f64>,
+    pub(super) weight: Option<f64>,
+    pub(super) part: Option<String>,
 }
 
 /// A count; at most what f64 holds exactly.
@@ -147,6 +153,18 @@ pub(super) fn style(style: &Style, numbers: &[f64], line: u64) -> Result<f64, Vo
         }
         _ => Ok(f64::NAN),
     }
+}
+
+/// How much a vote counts.
+pub(super) fn weight(text: &str, column: &str, line: u64) -> Result<f64, VoteError> {
+    let number = text.trim().parse::<f64>().ok().filter(|w| (0.0..1e9).contains(w));
+    number.ok_or_else(|| VoteError::Weight { line, column: shown(column), value: shown(text) })
+}
+
+/// The part that a row belongs to.
+pub(super) fn part(part: &Part, text: &str, limits: &Limits, line: u64) -> Result<String, VoteError> {
+    let key = part.by.key(bounded(text, limits, line)?);
+    key.ok_or_else(|| VoteError::Part { line, column: shown(&part.column), value: shown(text) })
 }
 
 /// A name or a cluster value no longer than allowed.

@@ -1,6 +1,6 @@
 //! CSV with a header (RFC 4180), one record at a time.
 
-use super::columns::{Naming, Record, Wanted, bounded, count, style};
+use super::columns::{Naming, Record, Wanted, bounded, count, part, style, weight};
 use super::error::shown;
 use super::{Limits, VoteError};
 use std::io::BufRead;
@@ -12,7 +12,7 @@ pub(super) fn read(
     limits: &Limits,
     keep: &mut dyn FnMut(&Record<'_>) -> Result<(), VoteError>,
 ) -> Result<(), VoteError> {
-    let mut lines = Records { input, limits, line: 1, raw: Vec::new(), separator: b',' };
+    let mut lines = Records::new(input, limits);
     let mut fields = Fields::default();
     let Some(line) = lines.header(&mut fields)? else { return Err(VoteError::Empty) };
     let layout = Layout::of(&fields, wanted, line)?;
@@ -58,6 +58,14 @@ pub(super) fn read(
             count: layout.count.map_or(Ok(1), |at| count(cell(at)?, line))?,
             clusters,
             styles,
+            weight: match layout.weight.zip(wanted.weight.as_ref()) {
+                Some((at, column)) => Some(weight(cell(at)?, column, line)?),
+                None => None,
+            },
+            part: match layout.part.zip(wanted.part.as_ref()) {
+                Some((at, wanted)) => Some(part(wanted, cell(at)?, limits, line)?),
+                None => None,
+            },
         })?;
         seen = true;
     }
@@ -72,6 +80,8 @@ struct Layout {
     count: Option<usize>,
     clusters: Vec<usize>,
     styles: Vec<Vec<usize>>,
+    weight: Option<usize>,
+    part: Option<usize>,
 }
 
 impl Layout {
@@ -98,19 +108,21 @@ impl Layout {
             count: if names.contains(&"count") { Some(place("count")?) } else { None },
             clusters: all(&clusters)?,
             styles: wanted.styles.iter().map(|s| all(&s.columns())).collect::<Result<_, _>>()?,
+            weight: wanted.weight.as_deref().map(place).transpose()?,
+            part: wanted.part.as_ref().map(|p| place(&p.column)).transpose()?,
         })
     }
 }
 
 /// The fields of one record, unquoted, one after another.
 #[derive(Default)]
-struct Fields {
+pub(crate) struct Fields {
     bytes: Vec<u8>,
     ends: Vec<usize>,
 }
 
 impl Fields {
-    fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.ends.len()
     }
 
@@ -119,14 +131,15 @@ impl Fields {
         self.ends.clear();
     }
 
-    fn text(&self, at: usize, line: u64) -> Result<&str, VoteError> {
+    pub(crate) fn text(&self, at: usize, line: u64) -> Result<&str, VoteError> {
         let start = if at == 0 { 0 } else { self.ends[at - 1] };
         std::str::from_utf8(&self.bytes[start..self.ends[at]])
             .map_err(|_| VoteError::Syntax { line, what: "a field is not UTF-8".to_owned() })
     }
 }
 
-struct Records<'l, R> {
+/// The records of one input, one after another.
+pub(crate) struct Records<'l, R> {
     input: R,
     limits: &'l Limits,
     line: u64,
@@ -134,9 +147,13 @@ struct Records<'l, R> {
     separator: u8,
 }
 
-impl<R: BufRead> Records<'_, R> {
+impl<'l, R: BufRead> Records<'l, R> {
+    pub(crate) fn new(input: R, limits: &'l Limits) -> Records<'l, R> {
+        Records { input, limits, line: 1, raw: Vec::new(), separator: b',' }
+    }
+
     /// The first record; it decides what separates fields.
-    fn header(&mut self, fields: &mut Fields) -> Result<Option<u64>, VoteError> {
+    pub(crate) fn header(&mut self, fields: &mut Fields) -> Result<Option<u64>, VoteError> {
         let line = self.line;
         if !self.append()? {
             return Ok(None);
@@ -152,7 +169,7 @@ impl<R: BufRead> Records<'_, R> {
     }
 
     /// The next record that is not an empty line, and the line where it begins.
-    fn next(&mut self, fields: &mut Fields) -> Result<Option<u64>, VoteError> {
+    pub(crate) fn next(&mut self, fields: &mut Fields) -> Result<Option<u64>, VoteError> {
         loop {
             let line = self.line;
             self.raw.clear();

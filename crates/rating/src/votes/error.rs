@@ -57,6 +57,28 @@ pub enum VoteError {
         /// What it says.
         value: String,
     },
+    /// A weight is no number, or negative.
+    #[error("line {line}: `{value}` in column `{column}` is no weight: a number from 0 on")]
+    Weight {
+        /// Where.
+        line: u64,
+        /// Which column.
+        column: String,
+        /// What it says.
+        value: String,
+    },
+    /// A row belongs to no part.
+    #[error(
+        "line {line}: `{value}` in column `{column}` names no part: it is empty, or no date where dates are asked for"
+    )]
+    Part {
+        /// Where.
+        line: u64,
+        /// Which column.
+        column: String,
+        /// What it says.
+        value: String,
+    },
     /// A contestant has no name.
     #[error("line {line}: a contestant has no name")]
     EmptyName {
@@ -122,7 +144,7 @@ impl VoteError {
 }
 
 /// Text from the input as it may stand in a message.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     const MOST: usize = 60;
     let mut out = String::new();
     for c in text.chars().take(MOST) {

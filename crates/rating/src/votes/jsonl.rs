@@ -1,6 +1,6 @@
 //! JSON Lines: one object per line; only the fields that are asked for are kept.
 
-use super::columns::{Naming, Record, Wanted, bounded, count, style};
+use super::columns::{Naming, Record, Wanted, bounded, count, part, style, weight};
 use super::error::shown;
 use super::{Limits, VoteError};
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
@@ -19,6 +19,8 @@ pub(super) fn read(
     keys.push("count");
     keys.extend(wanted.clusters.iter().map(|path| root(path)));
     keys.extend(wanted.styles.iter().flat_map(|s| s.columns()).map(root));
+    keys.extend(wanted.weight.iter().map(|path| root(path)));
+    keys.extend(wanted.part.iter().map(|part| root(&part.column)));
     let mut naming: Option<Naming> = None;
     let (mut raw, mut line) = (Vec::new(), 0);
     loop {
@@ -81,6 +83,17 @@ fn record(
         }
         styles.push(style(term, &numbers, line)?);
     }
+    let text = |path: &str| -> Result<_, VoteError> {
+        plain(find(object, path).ok_or_else(|| missing(path))?, path, line)
+    };
+    let weight = match &wanted.weight {
+        Some(path) => Some(weight(&text(path)?, path, line)?),
+        None => None,
+    };
+    let part = match &wanted.part {
+        Some(wanted) => Some(part(wanted, &text(&wanted.column)?, limits, line)?),
+        None => None,
+    };
     keep(&Record {
         line,
         first: bounded(texts[0], limits, line)?,
@@ -89,6 +102,8 @@ fn record(
         count,
         clusters: clusters.iter().map(AsRef::as_ref).collect(),
         styles,
+        weight,
+        part,
     })
 }
 

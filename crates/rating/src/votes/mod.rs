@@ -4,14 +4,18 @@
 //! error with its line, never a guess; every length is bounded before anything is kept.
 
 mod columns;
-mod csv;
+pub(crate) mod csv;
 mod error;
 mod jsonl;
+mod parts;
 #[cfg(test)]
 mod tests;
 
 pub use columns::{Style, Wanted};
 pub use error::VoteError;
+pub use parts::{Part, PartBy};
+
+pub(crate) use error::shown;
 
 use columns::Record;
 use std::collections::HashMap;
@@ -53,6 +57,8 @@ pub struct Limits {
     pub name_bytes: usize,
     /// Columns.
     pub columns: usize,
+    /// Different parts; each of them is rated.
+    pub parts: usize,
     /// Different contestants; every pair of them has a place in the covariance.
     pub contestants: usize,
     /// Rows of all inputs together.
@@ -67,6 +73,7 @@ impl Default for Limits {
             record_bytes: 32 << 20,
             name_bytes: 1024,
             columns: 4096,
+            parts: 200,
             contestants: 5000,
             rows: 500_000_000,
             votes: 1 << 50,
@@ -91,6 +98,12 @@ pub struct Votes {
     pub clusters: Vec<Vec<u32>>,
     /// One list per style term: its value for the first contestant minus that for the second, as read.
     pub styles: Vec<Vec<f64>>,
+    /// How much each vote of a row counts in the fit; empty where all count 1.
+    pub weight: Vec<f64>,
+    /// The part that a row belongs to, as a place in `parts`; empty without parts.
+    pub part: Vec<u32>,
+    /// Names of the parts in byte order.
+    pub parts: Vec<String>,
 }
 
 impl Votes {
@@ -107,6 +120,11 @@ impl Votes {
     /// Votes that row `row` stands for.
     pub fn count(&self, row: usize) -> u64 {
         self.count.get(row).copied().unwrap_or(1)
+    }
+
+    /// How much each vote of row `row` counts.
+    pub fn weight(&self, row: usize) -> f64 {
+        self.weight.get(row).copied().unwrap_or(1.0)
     }
 
     /// Votes of all rows.
@@ -132,6 +150,7 @@ pub struct Reader {
     limits: Limits,
     names: Interner,
     clusters: Vec<Interner>,
+    parts: Interner,
     votes: Votes,
     total: u64,
 }
@@ -145,7 +164,15 @@ impl Reader {
             styles: vec![Vec::new(); wanted.styles.len()],
             ..Votes::default()
         };
-        Reader { wanted, limits, names: Interner::default(), clusters, votes, total: 0 }
+        Reader {
+            wanted,
+            limits,
+            names: Interner::default(),
+            clusters,
+            parts: Interner::default(),
+            votes,
+            total: 0,
+        }
     }
 
     /// Reads one input to its end.
@@ -166,7 +193,7 @@ impl Reader {
 
     /// The table. Contestants and clusters are numbered by name, so that it does not matter in which order they came.
     pub fn finish(self) -> Votes {
-        let Reader { names, clusters, mut votes, .. } = self;
+        let Reader { names, clusters, parts, mut votes, .. } = self;
         let (contestants, places) = names.sorted();
         for column in [&mut votes.first, &mut votes.second] {
             column.iter_mut().for_each(|id| *id = places[*id as usize]);
@@ -176,6 +203,9 @@ impl Reader {
             let (_, places) = interner.sorted();
             column.iter_mut().for_each(|id| *id = places[*id as usize]);
         }
+        let (names, places) = parts.sorted();
+        votes.part.iter_mut().for_each(|id| *id = places[*id as usize]);
+        votes.parts = names;
         if votes.count.iter().all(|n| *n == 1) {
             votes.count = Vec::new();
         }
@@ -216,6 +246,16 @@ impl Reader {
             let number = self.clusters[i].number(value);
             self.votes.clusters[i].push(number);
         }
+        if let Some(part) = &record.part {
+            if self.parts.len() >= self.limits.parts && !self.parts.has(part) {
+                return Err(VoteError::TooMany { line, what: "parts", limit: self.limits.parts as u64 });
+            }
+            let number = self.parts.number(part);
+            self.votes.part.push(number);
+        }
+        if let Some(weight) = record.weight {
+            self.votes.weight.push(weight);
+        }
         for (column, value) in self.votes.styles.iter_mut().zip(&record.styles) {
             column.push(*value);
         }
@@ -238,6 +278,10 @@ impl Interner {
         let number = self.numbers.len() as u32;
         self.numbers.insert(text.into(), number);
         number
+    }
+
+    fn has(&self, text: &str) -> bool {
+        self.numbers.contains_key(text)
     }
 
     fn len(&self) -> usize {

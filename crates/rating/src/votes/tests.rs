@@ -107,7 +107,8 @@ fn what_is_not_written_properly_is_refused() {
 
 #[test]
 fn limits_hold() {
-    let tight = Limits { record_bytes: 40, name_bytes: 3, columns: 4, contestants: 3, rows: 4, votes: 9 };
+    let tight =
+        Limits { record_bytes: 40, name_bytes: 3, columns: 4, parts: 2, contestants: 3, rows: 4, votes: 9 };
     let error = |text: &str| {
         Reader::new(Wanted::default(), tight).read(Syntax::Csv, text.as_bytes()).unwrap_err().to_string()
     };
@@ -135,6 +136,7 @@ fn clusters_and_styles_are_kept_and_never_guessed() {
             Style::Contrast { first: "la".to_owned(), second: "lb".to_owned() },
             Style::Difference { column: "d".to_owned() },
         ],
+        ..Wanted::default()
     };
     let text =
         "user,model_a,model_b,winner,la,lb,d\nu2,x,y,tie,30,10,-1.5\nu1,x,y,tie,0,0,2\nu2,y,x,tie,1,0,0\n";
@@ -155,6 +157,7 @@ fn clusters_and_styles_are_kept_and_never_guessed() {
     let nested = Wanted {
         clusters: vec!["session".to_owned()],
         styles: vec![Style::Contrast { first: "meta.ha".to_owned(), second: "meta.hb".to_owned() }],
+        ..Wanted::default()
     };
     let text = r#"{"model_a":"x","model_b":"y","winner":"tie","session":7,"meta":{"ha":{"h1":2,"h2":1},"hb":1,"x":[]}}"#;
     let (votes, _) = read(Syntax::JsonLines, text, nested).unwrap();
@@ -171,4 +174,36 @@ proptest::proptest! {
             }
         }
     }
+}
+
+#[test]
+fn weights_and_parts_are_read_or_refused_with_their_line() {
+    let wanted = || Wanted {
+        weight: Some("w".to_owned()),
+        part: Some(Part { column: "day".to_owned(), by: PartBy::Month }),
+        ..Wanted::default()
+    };
+    let read = |syntax, text: &str, limits| {
+        let mut reader = Reader::new(wanted(), limits);
+        reader.read(syntax, text.as_bytes()).map(|_| reader.finish()).map_err(|e| e.to_string())
+    };
+    let header = "model_a,model_b,winner,w,day\n";
+    let csv = format!("{header}a,b,tie,0.5,2024-02-01\nb,a,tie,2,2024-01-31\n");
+    let json = "{\"model_a\":\"a\",\"model_b\":\"b\",\"winner\":\"tie\",\"w\":0.5,\"day\":\"2024-02-01\"}\n\
+        {\"model_a\":\"b\",\"model_b\":\"a\",\"winner\":\"tie\",\"w\":2,\"day\":1706700000}\n";
+    let votes = read(Syntax::Csv, &csv, Limits::default()).unwrap();
+    assert_eq!((votes.weight.as_slice(), votes.part.as_slice()), (&[0.5, 2.0][..], &[1, 0][..]));
+    assert_eq!(votes.parts, ["2024-01", "2024-02"]);
+    assert_eq!(read(Syntax::JsonLines, json, Limits::default()).unwrap(), votes);
+    for (row, what) in [
+        ("a,b,tie,-1,2024-01-01", "line 2: `-1` in column `w` is no weight"),
+        ("a,b,tie,NaN,2024-01-01", "line 2: `NaN` in column `w` is no weight"),
+        ("a,b,tie,1,soon", "line 2: `soon` in column `day` names no part"),
+        ("a,b,tie,1,", "line 2: `` in column `day` names no part"),
+    ] {
+        let error = read(Syntax::Csv, &format!("{header}{row}\n"), Limits::default()).unwrap_err();
+        assert!(error.starts_with(what), "{error}");
+    }
+    let few = Limits { parts: 1, ..Limits::default() };
+    assert!(read(Syntax::Csv, &csv, few).unwrap_err().contains("line 3: more than 1 parts"));
 }

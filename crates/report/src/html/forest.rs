@@ -1,4 +1,4 @@
-//! The forest plot: every contestant with its interval, on one scale.
+//! The forest plot: every contestant with its interval, on one scale; and bars of shares.
 
 use super::markup::esc;
 use crate::human::points;
@@ -14,9 +14,35 @@ const LEFT: f64 = 36.0;
 /// Columns of a name that fit there on a narrow screen.
 const NAME: usize = 28;
 
-/// The figure; `rows` all have numbers.
+/// One row of the figure.
+pub(super) struct Mark<'a> {
+    /// Whose.
+    pub(super) name: &'a str,
+    /// Where the dot is.
+    pub(super) value: Option<f64>,
+    /// Ends of the thick line.
+    pub(super) inner: (Option<f64>, Option<f64>),
+    /// Ends of the thin line.
+    pub(super) outer: (Option<f64>, Option<f64>),
+}
+
+/// Ratings; `rows` all have numbers.
 pub(super) fn figure(rows: &[&Rating], caption: &str) -> String {
-    let ends = rows.iter().flat_map(|r| [r.simultaneous_lower, r.simultaneous_upper, r.lower, r.upper]);
+    let rows: Vec<Mark<'_>> = rows
+        .iter()
+        .map(|r| Mark {
+            name: &r.contestant,
+            value: r.rating,
+            inner: (r.lower, r.upper),
+            outer: (r.simultaneous_lower, r.simultaneous_upper),
+        })
+        .collect();
+    marks(&rows, caption, "Ratings with intervals; numbers in the table of ratings", &points)
+}
+
+/// The figure; `number` writes the value of a dot.
+pub(super) fn marks(rows: &[Mark<'_>], caption: &str, label: &str, number: &dyn Fn(f64) -> String) -> String {
+    let ends = rows.iter().flat_map(|r| [r.outer.0, r.outer.1, r.inner.0, r.inner.1]);
     let (low, high) =
         ends.flatten().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)));
     if low >= high || !(high - low).is_finite() {
@@ -27,15 +53,18 @@ pub(super) fn figure(rows: &[&Rating], caption: &str) -> String {
     let x = |value: f64| LEFT + (99.0 - LEFT) * (value - from) / (to - from);
     let bottom = AXIS + ROW * rows.len() as f64;
     let mut svg = format!(
-        "<figure><svg width=\"100%\" height=\"{:.0}\" role=\"img\" aria-label=\"Ratings with intervals; numbers in the table \
-         of ratings\">\n",
-        bottom + AXIS
+        "<figure><svg width=\"100%\" height=\"{:.0}\" role=\"img\" aria-label=\"{}\">\n",
+        bottom + AXIS,
+        esc(label)
     );
     let ticks = ((to - from) / step).round() as u32;
+    let places = if step < 1.0 { 1 } else { 0 };
     for tick in 0..=ticks {
         let value = from + f64::from(tick) * step;
         let at = x(value);
-        let label = format!("{value:.0}").replace('-', "−");
+        // A zero that rounding made negative has no sign.
+        let value = if value.abs() < step * 1e-6 { 0.0 } else { value };
+        let label = format!("{value:.places$}").replace('-', "−");
         let _ = writeln!(
             svg,
             "<line class=\"gridline\" x1=\"{at:.2}%\" x2=\"{at:.2}%\" y1=\"{AXIS}\" y2=\"{bottom}\"/>\
@@ -47,12 +76,8 @@ pub(super) fn figure(rows: &[&Rating], caption: &str) -> String {
     }
     for (i, r) in rows.iter().enumerate() {
         let y = AXIS + ROW * (i as f64 + 0.5);
-        let _ = write!(
-            svg,
-            "<text class=\"strong\" x=\"0\" y=\"{:.0}\">{}</text>",
-            y + 4.0,
-            esc(&short(&r.contestant))
-        );
+        let _ =
+            write!(svg, "<text class=\"strong\" x=\"0\" y=\"{:.0}\">{}</text>", y + 4.0, esc(&short(r.name)));
         let mut line = |class: &str, ends: (Option<f64>, Option<f64>)| {
             if let (Some(lower), Some(upper)) = ends {
                 let _ = write!(
@@ -63,17 +88,58 @@ pub(super) fn figure(rows: &[&Rating], caption: &str) -> String {
                 );
             }
         };
-        line("whisker", (r.simultaneous_lower, r.simultaneous_upper));
-        line("bar", (r.lower, r.upper));
-        if let Some(value) = r.rating {
+        line("whisker", r.outer);
+        line("bar", r.inner);
+        if let Some(value) = r.value {
             let _ = writeln!(
                 svg,
                 "<circle class=\"mark\" cx=\"{:.2}%\" cy=\"{y:.0}\" r=\"3.4\"><title>{}: {}</title></circle>",
                 x(value),
-                esc(&r.contestant),
-                points(value).replace('-', "−")
+                esc(r.name),
+                number(value).replace('-', "−")
             );
         }
+    }
+    let _ = writeln!(svg, "</svg><figcaption>{}</figcaption></figure>", esc(caption));
+    svg
+}
+
+/// One bar.
+pub(super) struct Bar {
+    /// What it stands for.
+    pub(super) name: String,
+    /// Per cent.
+    pub(super) value: f64,
+    /// The same as text.
+    pub(super) label: String,
+}
+
+/// Bars from 0, of per cents.
+pub(super) fn bars(rows: &[Bar], caption: &str) -> String {
+    let most = rows.iter().map(|r| r.value).fold(0.0, f64::max);
+    if most <= 0.0 {
+        return String::new();
+    }
+    let mut svg = format!(
+        "<figure><svg width=\"100%\" height=\"{:.0}\" role=\"img\" aria-label=\"Shares; numbers in the table below\">\n",
+        ROW * rows.len() as f64 + 6.0
+    );
+    for (i, r) in rows.iter().enumerate() {
+        let y = ROW * (i as f64 + 0.5);
+        // The label stands beyond the end of its bar.
+        let end = LEFT + (84.0 - LEFT) * r.value / most;
+        let _ = writeln!(
+            svg,
+            "<text class=\"strong\" x=\"0\" y=\"{0:.0}\">{1}</text><rect class=\"column\" x=\"{LEFT}%\" y=\"{2:.0}\" \
+             width=\"{3:.2}%\" height=\"{4:.0}\"/><text x=\"{5:.2}%\" y=\"{0:.0}\">{6}</text>",
+            y + 4.0,
+            esc(&short(&r.name)),
+            y - 7.0,
+            end - LEFT,
+            14.0,
+            end + 1.0,
+            esc(&r.label).replace(' ', "\u{a0}")
+        );
     }
     let _ = writeln!(svg, "</svg><figcaption>{}</figcaption></figure>", esc(caption));
     svg

@@ -1,5 +1,6 @@
 //! One self-contained page: no request to anywhere, no script, every figure with its numbers in a table.
 
+mod adoption;
 mod bell;
 mod controls;
 mod curve;
@@ -8,11 +9,13 @@ mod layer_map;
 mod markup;
 mod notes;
 mod rating;
+mod rating_beside;
+mod standings;
 mod tables;
 mod top;
 
 use crate::json;
-use crate::wire::{Ratings, Report};
+use crate::wire::{Ratings, Report, Survey};
 use crate::words;
 use markup::esc;
 use serde::Serialize;
@@ -51,6 +54,11 @@ pub(crate) fn rating(ratings: &Ratings) -> String {
 /// Ratings for a page that has a frame of its own.
 pub(crate) fn rating_sections(ratings: &Ratings) -> [String; 2] {
     rating::sections(ratings)
+}
+
+/// Standings.
+pub(crate) fn standings(survey: &Survey) -> String {
+    page("Standings", "standings of models by public figures", &standings::body(survey), survey)
 }
 
 /// A page that shows what a terminal would, with the JSON.

@@ -3,6 +3,7 @@
 use super::forest;
 use super::markup::{Cell, Table, esc, facts, section, signed};
 use super::notes;
+use super::rating_beside;
 use crate::human::points;
 use crate::number::{NONE, bytes, effect, grouped, maybe, percent, short};
 use crate::wire::{Fit, Rating, Ratings};
@@ -29,6 +30,7 @@ fn made(ratings: &Ratings) -> String {
         terms(ratings),
         fits(ratings),
         sequential(ratings),
+        rating_beside::body(ratings),
         notes::findings(&ratings.findings),
         methods(ratings),
         again(ratings),
@@ -154,7 +156,7 @@ fn table(ratings: &Ratings) -> String {
         ("both bad", true),
     ];
     if adjusted {
-        columns.extend([("with terms", true), ("interval", true), ("change", true)]);
+        columns.extend([("with terms", true), ("interval", true), ("change", true), ("± error", true)]);
     }
     if sampled {
         columns.push(("bootstrap", true));
@@ -192,6 +194,7 @@ fn table(ratings: &Ratings) -> String {
             cells.push(number(a.and_then(|a| a.rating)));
             cells.push(interval(a.and_then(|a| a.lower), a.and_then(|a| a.upper)));
             cells.push(number(a.and_then(|a| a.change)));
+            cells.push(number(a.and_then(|a| a.change_error)));
         }
         if sampled {
             cells.push(interval(r.bootstrap_lower, r.bootstrap_upper));

@@ -8,10 +8,13 @@ mod inspection;
 mod merge;
 mod pen;
 mod rating;
+mod rating_beside;
 mod shared;
+pub(crate) mod standings;
 mod table;
 
 pub(crate) use rating::{errors, model, points};
+pub(crate) use rating_beside::part_rating;
 
 use crate::Style;
 use crate::wire;
@@ -40,6 +43,11 @@ pub(crate) fn blame(blame: &wire::Blame, style: &Style) -> String {
 /// Ratings.
 pub(crate) fn rating(ratings: &wire::Ratings, style: &Style) -> String {
     finish(rating::lines(ratings, &Pen::new(*style)))
+}
+
+/// Standings.
+pub(crate) fn standings(survey: &wire::Survey, style: &Style) -> String {
+    finish(standings::lines(survey, &Pen::new(*style)))
 }
 
 fn finish(lines: Vec<String>) -> String {

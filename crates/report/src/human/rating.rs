@@ -1,6 +1,7 @@
 //! Ratings at a terminal: the table first, then how far it can be trusted.
 
 use super::pen::{Paint, Pen};
+use super::rating_beside;
 use super::shared;
 use super::table::{Align, Cell, Table};
 use crate::number::{NONE, grouped, percent, short};
@@ -17,6 +18,7 @@ pub(super) fn lines(ratings: &Ratings, pen: &Pen) -> Vec<String> {
     }
     lines.extend(pen.labelled("model", &model(ratings)));
     lines.extend(pen.labelled("errors", &errors(ratings)));
+    lines.extend(rating_beside::clones(ratings, pen));
     lines.push(String::new());
     lines.extend(table(ratings, pen).render(pen));
     if ratings.ratings.len() > ROWS {
@@ -36,6 +38,7 @@ pub(super) fn lines(ratings: &Ratings, pen: &Pen) -> Vec<String> {
     }
     lines.extend(terms(ratings, pen));
     lines.extend(sequential(ratings, pen));
+    lines.extend(rating_beside::lines(ratings, pen));
     lines.extend(shared::findings(&ratings.findings, pen));
     lines.push(String::new());
     let dot = pen.either(" · ", " | ");
@@ -59,6 +62,10 @@ pub(crate) fn model(ratings: &Ratings) -> String {
     let zero = match &ratings.anchor {
         Some(anchor) => format!("{} is set to {}", anchor.contestant, points(anchor.rating)),
         None => "the mean is 1000".to_owned(),
+    };
+    let ties = match &ratings.weight {
+        Some(column) => format!("{ties}; each vote counts by `{column}`"),
+        None => ties.to_owned(),
     };
     format!("{}; {ties}; 400 points are odds of ten to one; {zero}", ratings.model)
 }

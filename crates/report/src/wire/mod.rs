@@ -12,6 +12,8 @@ mod inspection;
 mod layer_map;
 mod merge;
 mod rating;
+mod rating_beside;
+mod standings;
 
 pub use blame::{Blame, Expert, Origin, Residual, Rows, Run, Units};
 pub use comparison::{
@@ -26,6 +28,14 @@ pub use merge::{Best, Equal, Group, Homogeneity, Merge, Merging, Parent, Single}
 pub use rating::{
     Adjusted, Anchor, Cluster, Component as RatingComponent, Cost, Decision, Fit, Flip, Group as RatingGroup,
     Rating, Ratings, Sequential, Term, Votes,
+};
+
+pub use rating_beside::{Clones, LegacyElo, LegacyRow, NextPair, PartRating, RatedPart, RatedParts};
+pub use standings::{
+    AbilityGroup, AbilityPart, AbilityRow, AbilityScalePart, BestPart, EstimatePart, FamiliesPart, Family,
+    Model, Named, Names, OmissionRow, OriginPart, OriginsPart, Precision, Published, ReleasePart,
+    SnapshotPart, StratumPart, SurpriseRow, Survey, TableInput, Time, UnitRow, UnplacedPart, ViewPart,
+    ViewRow,
 };
 
 /// Version of the wire format of all results.

@@ -1,5 +1,6 @@
 //! The wire format of ratings from blind votes.
 
+use super::rating_beside::{self, Clones, LegacyElo, NextPair, RatedParts};
 use super::{Remark, SCHEMA_VERSION, Tool, finite};
 use crate::Context;
 use crate::text::clean;
@@ -50,6 +51,21 @@ pub struct Ratings {
     /// Pairs decided by direct votes in a way that holds however often one looks; when asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sequential: Option<Sequential>,
+    /// The column that votes were weighted by; when asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<String>,
+    /// Contestants that were counted as one; when asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clones: Option<Clones>,
+    /// Ratings of parts of the votes; when asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parts: Option<RatedParts>,
+    /// Pairs that further votes should be asked on; when asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_pairs: Option<Vec<NextPair>>,
+    /// Online Elo over random orders of the votes; when asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub legacy_elo: Option<LegacyElo>,
     /// Remarks.
     pub findings: Vec<Remark>,
     /// Cost, when asked for.
@@ -155,6 +171,8 @@ pub struct Adjusted {
     pub upper: Option<f64>,
     /// Minus the rating without terms.
     pub change: Option<f64>,
+    /// Standard error of the change, both fits on the same votes; of the difference to the mean of the component.
+    pub change_error: Option<f64>,
 }
 
 /// A strongly connected set.
@@ -334,6 +352,11 @@ impl Ratings {
             groups: groups(standings),
             terms: terms(standings),
             sequential: standings.sequential.as_ref().map(sequential),
+            weight: rated.settings.wanted.weight.as_deref().map(clean),
+            clones: rating_beside::clones(rated),
+            parts: rating_beside::parts(rated),
+            next_pairs: rating_beside::next_pairs(rated),
+            legacy_elo: rating_beside::legacy_elo(rated),
             findings: super::convert::remarks(&rated.findings),
             cost: context
                 .timing
@@ -377,6 +400,7 @@ fn rating(standing: &audit::Standing) -> Rating {
             lower: finite(a.interval.0),
             upper: finite(a.interval.1),
             change: finite(a.change),
+            change_error: a.change_error.and_then(finite),
         }),
         votes: standing.votes,
         wins: standing.wins,

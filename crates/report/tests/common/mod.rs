@@ -5,11 +5,13 @@ mod beside;
 mod blamed;
 mod others;
 mod rated;
+mod surveyed;
 
 pub use beside::{context_statistics, controlled};
 pub use blamed::{blamed, shortened, summed};
 pub use others::{differing, inspected};
 pub use rated::{rated, unrated};
+pub use surveyed::{listed, surveyed};
 
 use stemmata_architecture::{ChannelAxis, Component};
 use stemmata_audit::*;
