@@ -21,7 +21,7 @@ const STRIPE: u64 = 1 << 22;
 /// No machine gains from more workers, and a mistyped number must not exhaust the system.
 const MOST_THREADS: usize = 256;
 /// Stripes of each thread that may be done before their turn to be merged.
-const AHEAD: usize = 8;
+const AHEAD: usize = 4;
 
 /// Bytes of stack of a worker, whose buffers are on the heap.
 const STACK: usize = 1 << 20;

@@ -37,7 +37,7 @@ pub use merging::Merging;
 pub use moving::{ResidualOrigin, UnitOrigin};
 pub use rating::{RateSettings, Rated, VoteFile, VoteInput, rate};
 pub use searching::SearchMode;
-pub use sketching::{Sketched, sketch};
+pub use sketching::{Encoded, Sketched, sketch, sketch_into};
 
 pub use stemmata_alignment::{
     Basis, Column, EqualRows, LayerCell, LayerGrid, LayerMap, LayerRun, Moments, PairKey, Sample,
