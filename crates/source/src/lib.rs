@@ -12,6 +12,7 @@ mod hash;
 mod locate;
 mod merge;
 mod open;
+mod pipeline;
 #[cfg(feature = "net")]
 mod remote;
 mod shards;
