@@ -14,6 +14,7 @@ mod error;
 mod finding;
 mod input;
 mod inspect;
+mod keeping;
 mod measuring;
 mod merging;
 mod moving;

@@ -1,10 +1,11 @@
 //! `sketch`: the summary of one model.
 
 use crate::input::Whole;
+use crate::keeping::Shelf;
 use crate::{AuditError, Event, Finding, InputFacts, Settings, Subject, Watch, budget};
 use std::io::{self, Cursor, Read, Seek, Write};
 use std::sync::atomic::Ordering;
-use stemmata_fingerprint::{Sketch, SketchParams, SpoolError, Spooled, sketch_model, spool_model};
+use stemmata_fingerprint::{Sketch, SketchParams, SpoolError, Spooled, encode, sketch_model, spool_model};
 use stemmata_model::Weights;
 
 /// An encoded sketch.
@@ -40,22 +41,44 @@ pub fn sketch_into<S: Read + Write + Seek>(
         Some(bytes) => SketchParams { blocks: budget::blocks(bytes, &whole)?, ..settings.params },
         None => settings.params,
     };
-    let mut progress = progress(&whole, settings, watch);
-    let mut spooled = spool_model(whole.weights(), &whole.anatomy, params, spool, &mut progress)?;
-    drop(progress);
-    name(spooled.sketch_mut(), &whole);
-    settings.check_stop()?;
-    let (findings, bytes_read) = (whole.changed(""), whole.weights().bytes_read());
-    Ok(Sketched { bytes: Encoded(spooled), findings, bytes_read, facts: whole.facts })
+    let shelf = Shelf::of(&whole, &params, settings);
+    let (content, bytes_read) = match shelf.as_ref().and_then(Shelf::get) {
+        Some(mut kept) => {
+            name(&mut kept, &whole);
+            (Content::Kept(encode(&kept)), kept.bytes_read)
+        }
+        None => {
+            let mut progress = progress(&whole, settings, watch);
+            let mut spooled = spool_model(whole.weights(), &whole.anatomy, params, spool, &mut progress)?;
+            drop(progress);
+            name(spooled.sketch_mut(), &whole);
+            settings.check_stop()?;
+            let unchanged = whole.weights().changed_files().is_empty();
+            shelf.iter().filter(|_| unchanged).for_each(|shelf| shelf.put(&mut |out| spooled.write_to(out)));
+            let bytes_read = spooled.sketch_mut().bytes_read;
+            (Content::Made(spooled), bytes_read)
+        }
+    };
+    drop(shelf);
+    let findings = whole.changed("");
+    Ok(Sketched { bytes: Encoded(content), findings, bytes_read, facts: whole.facts })
 }
 
 /// A sketch that is ready to be written.
-pub struct Encoded<S>(Spooled<S>);
+pub struct Encoded<S>(Content<S>);
+
+enum Content<S> {
+    Made(Spooled<S>),
+    Kept(Vec<u8>),
+}
 
 impl<S: Read + Write + Seek> Encoded<S> {
     /// Writes all of it.
     pub fn write_to(&mut self, out: &mut dyn Write) -> io::Result<()> {
-        self.0.write_to(out)
+        match &mut self.0 {
+            Content::Made(spooled) => spooled.write_to(out),
+            Content::Kept(bytes) => out.write_all(bytes),
+        }
     }
 }
 
@@ -88,8 +111,20 @@ pub(crate) fn of(
     settings: &Settings<'_>,
     watch: Watch<'_>,
 ) -> Result<Sketch, AuditError> {
+    let shelf = Shelf::of(whole, &params, settings);
+    if let Some(mut kept) = shelf.as_ref().and_then(Shelf::get) {
+        name(&mut kept, whole);
+        let already = whole.weights().bytes_read();
+        whole.spared.store(kept.bytes_read.saturating_sub(already), Ordering::Relaxed);
+        return Ok(kept);
+    }
     let mut progress = progress(whole, settings, watch);
     let mut sketch = sketch_model(whole.weights(), &whole.anatomy, params, &mut progress)?;
     name(&mut sketch, whole);
+    let unchanged = whole.weights().changed_files().is_empty();
+    shelf
+        .iter()
+        .filter(|_| unchanged)
+        .for_each(|shelf| shelf.put(&mut |out| out.write_all(&encode(&sketch))));
     Ok(sketch)
 }

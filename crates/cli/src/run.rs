@@ -35,7 +35,10 @@ pub(crate) fn run(arguments: &Arguments) -> u8 {
             std::process::exit(130);
         }
     });
-    let access = environment::access(common.offline, Arc::clone(&stop));
+    let mut access = environment::access(common.offline, Arc::clone(&stop));
+    if common.no_cache {
+        access.cache = None;
+    }
     let settings = Settings {
         access: Some(&access),
         budget: common.budget.unwrap_or_default(),
