@@ -105,10 +105,11 @@ fn add_to(total: &mut Vec<Channel>, terms: impl ExactSizeIterator<Item = Channel
     }
 }
 
+/// Component and layer, axis, and the channels there in index order.
+pub type PlacedChannels = ((Component, Option<u32>), ChannelAxis, Vec<Channel>);
+
 /// Reduces the channels of several places to groups and to those of whole components; places in order.
-pub fn channel_groups(
-    channels: &[((Component, Option<u32>), ChannelAxis, Vec<Channel>)],
-) -> (Vec<ChannelGroup>, Vec<ChannelGroup>) {
+pub fn channel_groups(channels: &[PlacedChannels]) -> (Vec<ChannelGroup>, Vec<ChannelGroup>) {
     let watch: Watch<'_> = &mut |_, _, _| ();
     let mut groups = Groups::new(watch);
     channels.iter().for_each(|(place, axis, channels)| groups.add_channels(*place, *axis, channels));

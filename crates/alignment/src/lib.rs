@@ -26,7 +26,7 @@ mod worker;
 
 pub use stemmata_fingerprint::{Pattern, SelfCheck};
 
-pub use channels::channel_groups;
+pub use channels::{PlacedChannels, channel_groups};
 pub use cka::linear_cka;
 pub use controls::Control;
 pub use layer_map::{

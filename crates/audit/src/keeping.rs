@@ -33,8 +33,8 @@ impl<'a> Shelf<'a> {
         let place = if whole.opened.remote { whole.opened.resolved.to_string() } else { String::new() };
         let (version, anatomy) = (env!("CARGO_PKG_VERSION"), &whole.anatomy);
         let mut text = Hashed(Sha256::new());
-        write!(text, "{MAKE} {version}\n{place}\n{}\n{params:?}\n", whole.facts.digest).ok()?;
-        write!(text, "{} {} {:?}\n", anatomy.family, anatomy.inferred, anatomy.components).ok()?;
+        writeln!(text, "{MAKE} {version}\n{place}\n{}\n{params:?}", whole.facts.digest).ok()?;
+        writeln!(text, "{} {} {:?}", anatomy.family, anatomy.inferred, anatomy.components).ok()?;
         anatomy.parts.iter().try_for_each(|part| writeln!(text, "{part:?}")).ok()?;
         let key = text.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         Some(Shelf { cache, key, whole })

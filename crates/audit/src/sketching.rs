@@ -56,7 +56,7 @@ pub fn sketch_into<S: Read + Write + Seek>(
             let unchanged = whole.weights().changed_files().is_empty();
             shelf.iter().filter(|_| unchanged).for_each(|shelf| shelf.put(&mut |out| spooled.write_to(out)));
             let bytes_read = spooled.sketch_mut().bytes_read;
-            (Content::Made(spooled), bytes_read)
+            (Content::Made(Box::new(spooled)), bytes_read)
         }
     };
     drop(shelf);
@@ -68,7 +68,7 @@ pub fn sketch_into<S: Read + Write + Seek>(
 pub struct Encoded<S>(Content<S>);
 
 enum Content<S> {
-    Made(Spooled<S>),
+    Made(Box<Spooled<S>>),
     Kept(Vec<u8>),
 }
 

@@ -1,18 +1,15 @@
 use super::*;
-use stemmata_alignment::{Channel, Fourths, Moments, PairKey, channel_groups};
+use stemmata_alignment::{Channel, Fourths, Moments, PairKey, PlacedChannels, channel_groups};
 use stemmata_architecture::{ChannelAxis, Role, Term};
 use stemmata_stats::SplitMix64;
 
 const COMPONENT: Component = Component::LanguageModel;
 
-/// Place, axis and channels.
-type Group = ((Component, Option<u32>), ChannelAxis, Vec<Channel>);
-
-fn group(layer: u32, channels: Vec<Channel>) -> Group {
+fn group(layer: u32, channels: Vec<Channel>) -> PlacedChannels {
     ((COMPONENT, Some(layer)), ChannelAxis::Hidden, channels)
 }
 
-fn measured(pairs: Vec<PairMeasurement>, groups: &[Group]) -> Measurement {
+fn measured(pairs: Vec<PairMeasurement>, groups: &[PlacedChannels]) -> Measurement {
     let (groups, pooled) = channel_groups(groups);
     Measurement { pairs, groups, pooled, ..Measurement::default() }
 }
@@ -62,7 +59,7 @@ fn weights(random: &mut SplitMix64) -> Vec<f64> {
     (0..20_000).map(|_| 0.02 * random.normal()).collect()
 }
 
-fn judged(pairs: Vec<PairMeasurement>, groups: Vec<Group>) -> Judgement {
+fn judged(pairs: Vec<PairMeasurement>, groups: Vec<PlacedChannels>) -> Judgement {
     let measurement = measured(pairs, &groups);
     let bf16 = "bf16".to_owned();
     let storage = StorageFacts {
