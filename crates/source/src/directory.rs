@@ -238,12 +238,15 @@ fn extension(name: &str) -> &str {
     name.rsplit_once('.').map_or("", |(_, extension)| extension)
 }
 
-/// What stands before the extension and the number of a shard, if it begins as libraries name weights.
+/// What stands before the extension and the number of a shard, if libraries name weights so: a base, or a base and one word.
 fn base(name: &str) -> Option<&str> {
     let stem =
         numbered(name).map_or_else(|| name.rsplit_once('.').map_or(name, |(stem, _)| stem), |n| n.stem);
-    let known =
-        |base: &&str| stem.strip_prefix(*base).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    let word = |text: &str| text.starts_with(|c: char| c.is_ascii_alphabetic()) && !text.contains('.');
+    let known = |base: &&str| {
+        let rest = stem.strip_prefix(*base);
+        rest.is_some_and(|rest| rest.is_empty() || rest.strip_prefix('.').is_some_and(word))
+    };
     BASES.iter().any(known).then_some(stem)
 }
 
