@@ -21,10 +21,12 @@ mod sketches;
 mod stream;
 pub mod study;
 mod units;
+mod window;
 mod worker;
 
 pub use stemmata_fingerprint::{Pattern, SelfCheck};
 
+pub use channels::{PlacedChannels, channel_groups};
 pub use cka::linear_cka;
 pub use controls::Control;
 pub use layer_map::{

@@ -3,6 +3,7 @@
 use crate::LayerMatch;
 use stemmata_architecture::{ChannelAxis, Component, Role, Term};
 use stemmata_fingerprint::SelfCheck;
+use stemmata_stats::{RatioSums, SignFlip, sign_flip};
 
 /// Which logical tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -131,17 +132,49 @@ pub struct Channel {
     pub reach: f64,
 }
 
-/// The channels of one layer (or of the tensors outside layers) along one axis.
-#[derive(Clone, Debug, PartialEq)]
+/// What the tests and intervals need of the channels of one axis: those of one layer or of the tensors outside layers, or those of a whole
+/// component, joined by their index. The channels themselves are not kept: a model has as many as its layers are wide, in every layer.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ChannelGroup {
     /// Component.
     pub component: Component,
-    /// Layer; `None` for embeddings and heads.
+    /// Layer; `None` for embeddings and heads, and for a whole component.
     pub layer: Option<u32>,
     /// Axis.
     pub axis: ChannelAxis,
-    /// Channels in index order; a hidden channel is unit i of all experts together.
-    pub channels: Vec<Channel>,
+    /// Channels; a hidden channel is unit i of all experts together.
+    pub channels: u64,
+    /// The sign-flip test of their products.
+    pub signs: SignFlip,
+    /// Σ reach, in index order.
+    pub reach: f64,
+    /// Σ reach², in index order.
+    pub reach_squared: f64,
+    /// Of (product, reach), for the mean cosine and its interval.
+    pub cosine: RatioSums,
+}
+
+impl ChannelGroup {
+    /// Reduces channels in index order to what is needed of them. O(channels).
+    pub fn new(
+        component: Component,
+        layer: Option<u32>,
+        axis: ChannelAxis,
+        channels: &[Channel],
+    ) -> ChannelGroup {
+        let products: Vec<f64> = channels.iter().map(|c| c.product).collect();
+        let pairs: Vec<(f64, f64)> = channels.iter().map(|c| (c.product, c.reach)).collect();
+        ChannelGroup {
+            component,
+            layer,
+            axis,
+            channels: channels.len() as u64,
+            signs: sign_flip(&products),
+            reach: channels.iter().map(|c| c.reach).sum(),
+            reach_squared: channels.iter().map(|c| c.reach * c.reach).sum(),
+            cosine: RatioSums::of(&pairs),
+        }
+    }
 }
 
 /// Outcome of nearest-neighbour matching of feed-forward units.
@@ -195,6 +228,10 @@ pub struct Measurement {
     pub pairs: Vec<PairMeasurement>,
     /// Channel groups, ordered by (component, layer, axis).
     pub groups: Vec<ChannelGroup>,
+    /// The same of whole components, ordered by (component, axis). A residual channel is the same channel in every layer: one coin for all of
+    /// them. Hidden and value channels are joined by their index too: layers that were made as copies of one another, in both models,
+    /// share their signs.
+    pub pooled: Vec<ChannelGroup>,
     /// Fixed points, ordered by (component, layer).
     pub fixed_points: Vec<FixedPoints>,
     /// Each model by itself, in key order.

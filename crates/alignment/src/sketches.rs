@@ -1,9 +1,8 @@
 //! The same measurement from two sketches: fewer channels, projected; the sign tests stay exact, their power is lower.
 
+use crate::channels::Groups;
 use crate::fixed::count_fixed;
-use crate::{
-    Channel, ChannelGroup, FixedPoints, Measurement, PairKey, PairMeasurement, Side, SymmetryCheck, Unmatched,
-};
+use crate::{Channel, FixedPoints, Measurement, PairKey, PairMeasurement, Side, SymmetryCheck, Unmatched};
 use stemmata_fingerprint::{Blocks, Factor, GroupSketch, PartSummary, Sketch};
 
 /// Measures a pair from sketches that are [`stemmata_fingerprint::comparable`].
@@ -13,17 +12,19 @@ use stemmata_fingerprint::{Blocks, Factor, GroupSketch, PartSummary, Sketch};
 pub fn measure_sketches(candidate: &Sketch, reference: &Sketch) -> Measurement {
     let mut measurement = Measurement { sketched: true, ..Measurement::default() };
     pair_parts(candidate, reference, &mut measurement);
+    let watch: crate::channels::Watch<'_> = &mut |_, _, _| ();
+    let mut groups = Groups::new(watch);
     for ours in &candidate.groups {
         let same =
             |g: &&GroupSketch| (g.component, g.layer, g.axis) == (ours.component, ours.layer, ours.axis);
         if let Some(theirs) = reference.groups.iter().find(same) {
             let channels = products(ours, theirs, candidate.params.buckets as usize);
             if !channels.is_empty() {
-                let (component, layer, axis) = (ours.component, ours.layer, ours.axis);
-                measurement.groups.push(ChannelGroup { component, layer, axis, channels });
+                groups.add_channels((ours.component, ours.layer), ours.axis, &channels);
             }
         }
     }
+    (measurement.groups, measurement.pooled) = groups.finish();
     measurement.checks = symmetry_checks(candidate, reference);
     let buckets = candidate.params.unit_buckets as usize;
     for ours in &candidate.units {

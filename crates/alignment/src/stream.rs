@@ -1,10 +1,12 @@
-//! One pass over both models. Stripes of rows go to the workers in storage order; their results are merged in that order and
-//! the tensors in plan order, so neither the number of threads nor their speed changes a bit of the outcome.
+//! One pass over both models. Stripes of rows go to the workers in plan order, and their results are merged in that order, so neither the
+//! number of threads nor their speed changes a bit of the outcome. A layer is reduced to what the tests need of it as soon as its last tensor
+//! has been read.
 
 use crate::ahead::Ahead;
-use crate::channels::{Groups, SideProducts};
+use crate::channels::{self, Groups, SideProducts};
 use crate::fixed::{self, count_fixed};
 use crate::units::{UnitSums, Units};
+use crate::window::Window;
 use crate::worker::{FOLD_ROWS, Stripe, StripeSums, Worker};
 use crate::{FixedPoints, Measurement, Moments, PairMeasurement, PairPlan, Plan, Side, SymmetryCheck};
 use std::collections::BTreeMap;
@@ -18,6 +20,8 @@ use stemmata_model::{ReadError, Weights};
 const STRIPE: u64 = 1 << 22;
 /// No machine gains from more workers, and a mistyped number must not exhaust the system.
 const MOST_THREADS: usize = 256;
+/// Stripes of each thread that may be done before their turn to be merged.
+const AHEAD: usize = 4;
 
 /// Bytes of stack of a worker, whose buffers are on the heap.
 const STACK: usize = 1 << 20;
@@ -45,8 +49,9 @@ pub struct Progress {
 
 /// Measures a pair of models according to `plan`.
 ///
-/// O(parameters) time and one read of each side; memory O(channels + threads · chunk), independent of tensor sizes. Where the
-/// system refuses threads the caller's own does the work.
+/// O(parameters) time and one read of each side; memory O(channels of the widest layer · its tensors at hand + threads · chunk + pairs), independent
+/// of the elements and, but for some numbers of each pair, of the number of layers. Where the system refuses threads the caller's own does the
+/// work.
 pub fn measure(
     plan: &Plan,
     candidate: &dyn Weights,
@@ -54,13 +59,24 @@ pub fn measure(
     options: &Options<'_>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Measurement, ReadError> {
+    measure_watched(plan, [candidate, reference], options, progress, &mut |_, _, _| ())
+}
+
+/// As [`measure`], for who wants to see the channels as well.
+pub(crate) fn measure_watched(
+    plan: &Plan,
+    [candidate, reference]: [&dyn Weights; 2],
+    options: &Options<'_>,
+    progress: &mut dyn FnMut(Progress),
+    watch: channels::Watch<'_>,
+) -> Result<Measurement, ReadError> {
     let stripes = stripes(plan);
     let threads = match options.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         n => n.min(stripes.len()).clamp(1, MOST_THREADS),
     };
     let next = AtomicUsize::new(0);
-    let failed = AtomicBool::new(false);
+    let window = Window::new(AHEAD * threads);
     let ahead = Ahead::new(plan, &stripes, [candidate, reference]);
     let one = |worker: &mut Worker<'_>, index: usize| {
         if options.stop.load(Ordering::Relaxed) {
@@ -71,11 +87,13 @@ pub fn measure(
         worker.run(&plan.pairs[stripe.pair], stripe)
     };
     let work = |send: mpsc::SyncSender<(usize, Result<StripeSums, ReadError>)>| {
+        // One that panics must not leave the others waiting for its stripe.
+        let _alarm = window.alarm();
         let mut worker = Worker::new(candidate, reference);
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
             if index >= stripes.len()
-                || failed.load(Ordering::Relaxed)
+                || !window.admits(index)
                 || send.send((index, one(&mut worker, index))).is_err()
             {
                 break;
@@ -97,10 +115,11 @@ pub fn measure(
         drop(send);
         if spawned == 0 {
             let mut worker = Worker::new(candidate, reference);
-            return merge(plan, &stripes, &mut |index| one(&mut worker, index), progress);
+            return merge(plan, &stripes, &mut |index| one(&mut worker, index), progress, watch);
         }
         let mut waiting = BTreeMap::new();
         let mut arrival = |index: usize| loop {
+            window.reached(index);
             if let Some(sums) = waiting.remove(&index) {
                 return Ok(sums);
             }
@@ -108,9 +127,9 @@ pub fn measure(
             let (arrived, outcome) = receive.recv().map_err(|_| ReadError::Interrupted)?;
             waiting.insert(arrived, outcome?);
         };
-        let outcome = merge(plan, &stripes, &mut arrival, progress);
+        let outcome = merge(plan, &stripes, &mut arrival, progress, watch);
         if outcome.is_err() {
-            failed.store(true, Ordering::Relaxed);
+            window.close();
             // Workers blocked on a full channel must be let go.
             while receive.recv_timeout(std::time::Duration::from_millis(50)).is_ok() {}
         }
@@ -119,12 +138,8 @@ pub fn measure(
 }
 
 fn stripes(plan: &Plan) -> Vec<Stripe> {
-    let mut order: Vec<usize> = (0..plan.pairs.len()).collect();
-    // Candidate's storage order; the key order breaks ties, so the order is a function of the inputs alone.
-    order.sort_by_key(|&i| (plan.pairs[i].candidate.tensor, plan.pairs[i].candidate.first, i));
     let mut stripes = Vec::new();
-    for pair in order {
-        let PairPlan { rows, cols, sample, .. } = plan.pairs[pair];
+    for (pair, &PairPlan { rows, cols, sample, .. }) in plan.pairs.iter().enumerate() {
         if let Some(sample) = sample.filter(|sample| sample.rows() > 0) {
             stripes.extend(sample.iter().map(|(first, rows)| Stripe { pair, first, rows, last: false }));
             stripes.iter_mut().last().iter_mut().for_each(|stripe| stripe.last = true);
@@ -249,49 +264,42 @@ struct FinishedPair {
     checks: Vec<SymmetryCheck>,
 }
 
-/// Takes the sums of stripe after stripe.
+/// Takes the sums of stripe after stripe, and joins the pairs as they are done, which is in plan order.
 fn merge(
     plan: &Plan,
     stripes: &[Stripe],
     next: &mut dyn FnMut(usize) -> Result<StripeSums, ReadError>,
     progress: &mut dyn FnMut(Progress),
+    watch: channels::Watch<'_>,
 ) -> Result<Measurement, ReadError> {
     let mut done =
         Progress { elements_total: plan.elements(), tensors_total: plan.pairs.len(), ..Progress::default() };
-    let mut finished: Vec<Option<FinishedPair>> = (0..plan.pairs.len()).map(|_| None).collect();
+    let mut measurement = Measurement {
+        candidate_only: plan.candidate_only.clone(),
+        reference_only: plan.reference_only.clone(),
+        ..Measurement::default()
+    };
+    let mut groups = Groups::new(watch);
     let mut open = PairSums::default();
     for (index, stripe) in stripes.iter().enumerate() {
         let pair = &plan.pairs[stripe.pair];
         open.add(pair, next(index)?);
         done.elements += stripe.rows * pair.cols;
         if stripe.last {
-            finished[stripe.pair] = Some(std::mem::take(&mut open).finish(pair));
+            let pair = std::mem::take(&mut open).finish(pair);
+            let key = pair.measurement.key;
+            for side in pair.sides.iter().flatten() {
+                groups.add((key.component, key.layer), side, pair.squares);
+            }
+            measurement.fixed_points.extend(pair.fixed_points);
+            measurement.checks.extend(pair.checks);
+            measurement.pairs.push(pair.measurement);
             done.tensors += 1;
         }
         progress(done);
     }
-    Ok(assemble(plan, finished))
-}
-
-/// Joins the pairs in plan order.
-fn assemble(plan: &Plan, finished: Vec<Option<FinishedPair>>) -> Measurement {
-    let mut groups = Groups::default();
-    let mut measurement = Measurement {
-        candidate_only: plan.candidate_only.clone(),
-        reference_only: plan.reference_only.clone(),
-        ..Measurement::default()
-    };
-    for pair in finished.into_iter().flatten() {
-        let key = pair.measurement.key;
-        for side in pair.sides.iter().flatten() {
-            groups.add((key.component, key.layer), side, pair.squares);
-        }
-        measurement.fixed_points.extend(pair.fixed_points);
-        measurement.checks.extend(pair.checks);
-        measurement.pairs.push(pair.measurement);
-    }
-    measurement.groups = groups.finish();
-    measurement
+    (measurement.groups, measurement.pooled) = groups.finish();
+    Ok(measurement)
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::plan;
+use crate::{Channel, plan};
 use stemmata_architecture::{
     Anatomy, ChannelAxis, Component, ComponentInfo, Norm, Part, Role, RowOrder, Term, View,
 };
@@ -96,9 +96,18 @@ fn run(a: &(InMemory, Anatomy), b: &(InMemory, Anatomy), threads: usize) -> Meas
     measure(&plan(&a.1, &b.1), &a.0, &b.0, &Options { threads, stop: &stop }, &mut |_| {}).unwrap()
 }
 
-fn pooled(measurement: &Measurement, axis: ChannelAxis) -> Vec<f64> {
-    let groups = measurement.groups.iter().filter(|g| g.axis == axis);
-    groups.flat_map(|g| g.channels.iter().map(|c| c.product)).collect()
+/// The channels of each layer, as they are reduced.
+fn channels(a: &(InMemory, Anatomy), b: &(InMemory, Anatomy)) -> Vec<(ChannelAxis, Vec<Channel>)> {
+    let (stop, mut seen) = (AtomicBool::new(false), Vec::new());
+    let options = Options { threads: 2, stop: &stop };
+    let mut watch = |_, axis, channels: &[Channel]| seen.push((axis, channels.to_vec()));
+    measure_watched(&plan(&a.1, &b.1), [&a.0, &b.0], &options, &mut |_| {}, &mut watch).unwrap();
+    seen
+}
+
+fn products(channels: &[(ChannelAxis, Vec<Channel>)], wanted: ChannelAxis) -> Vec<f64> {
+    let of_axis = channels.iter().filter(|(axis, _)| *axis == wanted);
+    of_axis.flat_map(|(_, channels)| channels.iter().map(|c| c.product)).collect()
 }
 
 #[test]
@@ -120,16 +129,18 @@ fn storage_order_and_transposition_do_not_change_the_tests() {
     let reversed = run(&a, &build(&other, 2, false, true), 2);
     assert_eq!(plain.groups, reversed.groups);
     for b in [build(&other, 2, true, false)] {
-        let mixed = run(&a, &b, 2);
-        let both = run(&build(&values, 2, true, false), &b, 2);
-        for measured in [mixed, both] {
-            assert_eq!(measured.fixed_points, plain.fixed_points);
-            for (x, y) in measured.groups.iter().zip(&plain.groups) {
-                for (x, y) in x.channels.iter().zip(&y.channels) {
+        let turned = build(&values, 2, true, false);
+        let stored = channels(&a, &build(&other, 2, false, false));
+        for a in [&a, &turned] {
+            assert_eq!(run(a, &b, 2).fixed_points, plain.fixed_points);
+            let seen = channels(a, &b);
+            assert_eq!(seen.len(), plain.groups.len());
+            for ((_, x), (_, y)) in seen.iter().zip(&stored) {
+                for (x, y) in x.iter().zip(y) {
                     assert!((x.product - y.product).abs() < 1e-6);
                 }
                 // Which side's norms are sampled depends on the orientation that is read.
-                let reach = |g: &crate::ChannelGroup| g.channels.iter().map(|c| c.reach).sum::<f64>();
+                let reach = |g: &[Channel]| g.iter().map(|c| c.reach).sum::<f64>();
                 assert!((reach(x) - reach(y)).abs() < 0.05 * reach(y));
             }
         }
@@ -141,12 +152,13 @@ fn products_are_the_inner_products_of_the_definition() {
     let layers = 1;
     let values = random_values(3, layers);
     let other = random_values(4, layers);
-    let measured = run(&build(&values, layers, false, false), &build(&other, layers, false, false), 2);
+    let seen = channels(&build(&values, layers, false, false), &build(&other, layers, false, false));
     let index = |role| shapes(layers).iter().position(|(_, r, ..)| *r == role).unwrap();
     let norm = |v: &[f32]| v.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
     let (up, down) = (index(Role::Up), index(Role::Down));
-    let hidden = measured.groups.iter().find(|g| g.axis == ChannelAxis::Hidden).unwrap();
-    for (i, channel) in hidden.channels.iter().enumerate() {
+    let of_axis = |wanted| seen.iter().filter(move |(axis, _)| *axis == wanted);
+    let (_, hidden) = of_axis(ChannelAxis::Hidden).next().unwrap();
+    for (i, channel) in hidden.iter().enumerate() {
         let (mut row, mut column) = (0.0, 0.0);
         for j in 0..D as usize {
             row += f64::from(values[up][i * D as usize + j]) * f64::from(other[up][i * D as usize + j]);
@@ -158,20 +170,24 @@ fn products_are_the_inner_products_of_the_definition() {
         assert!((channel.product - expected).abs() < 1e-7, "{i}");
     }
     // Two key-value heads of 12, each read by two query heads.
-    let value = measured.groups.iter().find(|g| g.axis == ChannelAxis::Value).unwrap();
-    assert_eq!(value.channels.len(), 24);
-    assert_eq!(measured.groups.iter().filter(|g| g.axis == ChannelAxis::Residual).count(), 2);
+    assert_eq!(of_axis(ChannelAxis::Value).next().unwrap().1.len(), 24);
+    assert_eq!(of_axis(ChannelAxis::Residual).count(), 2);
 }
 
 #[test]
 fn a_noisy_copy_is_found_and_a_stranger_is_not() {
     let values = random_values(1, 3);
     let a = build(&values, 3, false, false);
-    let copy = run(&build(&noisy(&values, 0.02, 9), 3, false, false), &a, 2);
-    let stranger = run(&build(&random_values(77, 3), 3, false, false), &a, 2);
+    let (copy, stranger) = (noisy(&values, 0.02, 9), random_values(77, 3));
+    let [copy, stranger] = [copy, stranger].map(|values| build(&values, 3, false, false));
+    let [of_copy, of_stranger] = [&copy, &stranger].map(|model| channels(model, &a));
+    let (copy, stranger) = (run(&copy, &a, 2), run(&stranger, &a, 2));
     for axis in ChannelAxis::ALL {
-        assert!(sign_flip(&pooled(&copy, axis)).log10_p < -10.0, "{axis:?}");
-        assert!(sign_flip(&pooled(&stranger, axis)).log10_p > -5.0, "{axis:?}");
+        assert!(sign_flip(&products(&of_copy, axis)).log10_p < -10.0, "{axis:?}");
+        assert!(sign_flip(&products(&of_stranger, axis)).log10_p > -5.0, "{axis:?}");
+        let pooled = copy.pooled.iter().find(|g| g.axis == axis).unwrap();
+        // Two heads of twelve make 24 coins, the fewest of all axes.
+        assert!(pooled.signs.log10_p < -6.0, "{axis:?}");
     }
     assert!(copy.fixed_points.iter().all(|f| f.units == H && f.fixed > H * 9 / 10));
     assert!(stranger.fixed_points.iter().all(|f| f.fixed < 9));
@@ -237,17 +253,17 @@ fn wild_values_in_dead_channels_hide_nothing() {
     let a = build(&values, 3, false, false);
     for size in [1.0, 1e3, 1e30, f32::INFINITY, f32::NAN] {
         let b = build(&with_wild_values(&values, 3, size, 8), 3, false, false);
-        let measured = run(&b, &a, 2);
+        let (measured, seen) = (run(&b, &a, 2), channels(&b, &a));
         for axis in ChannelAxis::ALL {
-            let found = sign_flip(&pooled(&measured, axis)).log10_p;
+            let found = sign_flip(&products(&seen, axis)).log10_p;
             assert!(found < -8.0, "{size} {axis:?} {found}");
         }
         // Of 288; one coordinate of 48 at the limit costs most of the neighbours.
         assert!(measured.fixed_points.iter().map(|f| f.fixed).sum::<u64>() > 24, "{size}");
         let c = build(&with_wild_values(&random_values(5, 3), 3, size, 9), 3, false, false);
-        let strangers = run(&c, &a, 2);
-        assert!(strangers.groups.iter().all(|g| g.channels.iter().all(|c| c.reach.is_finite())));
-        assert!(ChannelAxis::ALL.iter().all(|axis| sign_flip(&pooled(&strangers, *axis)).log10_p > -4.0));
+        let strangers = channels(&c, &a);
+        assert!(strangers.iter().all(|(_, channels)| channels.iter().all(|c| c.reach.is_finite())));
+        assert!(ChannelAxis::ALL.iter().all(|axis| sign_flip(&products(&strangers, *axis)).log10_p > -4.0));
     }
 }
 
@@ -271,9 +287,8 @@ fn a_clipped_pair_flips_with_its_channels() {
             }
         }
     }
-    let (plain, turned) =
-        (run(&build(&values, 1, false, false), &a, 1), run(&build(&flipped, 1, false, false), &a, 1));
-    let (plain, turned) = (pooled(&plain, ChannelAxis::Hidden), pooled(&turned, ChannelAxis::Hidden));
+    let [plain, turned] = [&values, &flipped]
+        .map(|values| products(&channels(&build(values, 1, false, false), &a), ChannelAxis::Hidden));
     for (unit, (x, y)) in plain.iter().zip(&turned).enumerate() {
         assert_eq!(if unit % 3 == 1 { -x } else { *x }, *y, "{unit}");
     }
@@ -308,8 +323,8 @@ fn rows_of_one_default_take_no_part() {
         values[0][..(V / 2 * D) as usize].fill(0.02);
         build(&values, 1, false, false)
     };
-    let measured = run(&unused(1), &unused(2), 2);
-    assert!(sign_flip(&pooled(&measured, ChannelAxis::Residual)).log10_p > -4.0);
+    let seen = channels(&unused(1), &unused(2));
+    assert!(sign_flip(&products(&seen, ChannelAxis::Residual)).log10_p > -4.0);
 }
 
 #[test]

@@ -180,10 +180,12 @@ impl Chunks<'_> {
             let salts =
                 sums.iter().fold((0, 0), |(c, r), row| (mix(c, row.candidate), mix(r, row.reference)));
             let len = rows as usize * cols;
-            let limits = [
-                clip_limit(len, salts.0, |i| both[0].value(i)),
-                clip_limit(len, salts.1, |i| both[1].value(i)),
-            ];
+            let limit = |operand: Operand<'_>, salt| {
+                // Of zeros every value would be looked at, for nothing.
+                let zero = operand.is_zero();
+                if zero { f32::INFINITY } else { clip_limit(len, salt, |i| operand.value(i)) }
+            };
+            let limits = [limit(both[0], salts.0), limit(both[1], salts.1)];
             if non_finite == 0 && self.is_tame(&both, &limits) {
                 self.add_tested(first, rows, both, false);
             } else {

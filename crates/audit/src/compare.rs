@@ -13,7 +13,7 @@ use stemmata_evidence::{
     Evidence, Judgement, Kind, NotTested, Scope, StorageFacts, TestKind, asks_for_map, judge, rounding,
 };
 use stemmata_fingerprint::{Sketch, SketchParams, comparable};
-use stemmata_model::{DType, Encoding, Level, Weights};
+use stemmata_model::{DType, Encoding, Level};
 
 /// Outcome of a comparison.
 pub struct Comparison {
@@ -120,7 +120,7 @@ pub fn compare(
     let mut bytes_read = 0;
     for (side, subject) in [("candidate", &candidate), ("reference", &reference)] {
         if let Subject::Checkpoint(whole) = subject {
-            bytes_read += whole.weights().bytes_read();
+            bytes_read += whole.bytes_read();
             findings.extend(whole.changed(side));
         }
     }

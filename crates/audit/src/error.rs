@@ -1,6 +1,6 @@
 //! Why a use case could not be carried out.
 
-use stemmata_fingerprint::DecodeError;
+use stemmata_fingerprint::{DecodeError, SpoolError};
 use stemmata_model::{ReadError, ReferenceError};
 use stemmata_source::SourceError;
 
@@ -25,6 +25,9 @@ pub enum AuditError {
         /// Why.
         source: DecodeError,
     },
+    /// What is done of a sketch cannot be kept.
+    #[error("cannot keep what is done of the sketch: {0}")]
+    Spool(std::io::Error),
     /// Two sketches of different make.
     #[error("the sketches are not comparable: their `{parameter}` differs")]
     NotComparable {
@@ -106,6 +109,15 @@ pub enum AuditError {
     },
 }
 
+impl From<SpoolError> for AuditError {
+    fn from(error: SpoolError) -> AuditError {
+        match error {
+            SpoolError::Read(error) => error.into(),
+            SpoolError::Spool(error) => AuditError::Spool(error),
+        }
+    }
+}
+
 impl AuditError {
     /// What the user could do about it.
     pub fn hint(&self) -> Option<String> {
@@ -116,6 +128,7 @@ impl AuditError {
                 Some("the file looks truncated or changed while it was read; fetch it again".to_owned())
             }
             AuditError::Sketch { .. } => Some("make the sketch again with `stemmata sketch`".to_owned()),
+            AuditError::Spool(_) => Some("name a place with more room after `-o`".to_owned()),
             AuditError::NotComparable { .. } => {
                 Some("make both sketches with the same version and options".to_owned())
             }

@@ -82,6 +82,14 @@ const EXPLANATIONS: &[(&str, &str)] = &[
         "The directory holds weights that the shard map does not mention. Loaders that follow the map ignore them, others load them; here they were not read.",
     ),
     (
+        "cache-not-written",
+        "The cache could not be written: the disk is full, or the folder is not ours. The result does not depend on it; the next run fetches and sketches again. `STEMMATA_CACHE` names another folder, `--no-cache` does without.",
+    ),
+    (
+        "file-not-read",
+        "The same weights often lie in a directory more than once: in another format, in a variant with fewer bits, or as one file beside the folders of a pipeline. Files without a variant come before those with one, safetensors before GGUF and GGUF before pickles, and the folders that a pipeline's index names before files beside them. Name the file to read another one.",
+    ),
+    (
         "config-unreadable",
         "The configuration was left out. Roles come from the names and shapes of tensors, and what only the configuration says, such as the number of heads, is inferred or unknown.",
     ),

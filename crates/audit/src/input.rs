@@ -2,6 +2,7 @@
 
 use crate::{AuditError, Event, Finding, Settings, Watch};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use stemmata_architecture::{Anatomy, Part, Term, dissect};
 use stemmata_fingerprint::{MAGIC, Sketch, decode};
 use stemmata_model::{Encoding, Hazard, Level, ModelRef, Weights, printable};
@@ -63,6 +64,10 @@ pub struct Whole {
     pub(crate) opened: Opened,
     pub(crate) anatomy: Anatomy,
     pub(crate) facts: InputFacts,
+    /// Whether a sketch of it could not be kept.
+    pub(crate) cache_failed: AtomicBool,
+    /// Bytes of weights that were read for a kept sketch of it, and not again.
+    pub(crate) spared: AtomicU64,
 }
 
 /// Weights, and what they are for: a checkpoint's, or those of a control made from one.
@@ -77,6 +82,11 @@ pub(crate) struct Model<'a> {
 impl Whole {
     pub(crate) fn weights(&self) -> &CheckpointWeights {
         &self.opened.weights
+    }
+
+    /// Bytes of weights that the result rests on, whether they were read now or for a sketch that was kept.
+    pub(crate) fn bytes_read(&self) -> u64 {
+        self.weights().bytes_read() + self.spared.load(Ordering::Relaxed)
     }
 
     /// What the measurements need of it.
@@ -135,7 +145,7 @@ impl Whole {
         findings
     }
 
-    /// Files that are no longer what was opened. To be asked when everything has been read.
+    /// Files that are no longer what was opened, and what could not be kept of them. To be asked when everything has been read.
     pub(crate) fn changed(&self, side: &'static str) -> Vec<Finding> {
         let finding = |subject| Finding {
             code: "file-changed",
@@ -144,7 +154,17 @@ impl Whole {
             subject,
             message: "size or modification time changed while it was read".to_owned(),
         };
-        self.weights().changed_files().into_iter().map(finding).collect()
+        let mut findings: Vec<Finding> = self.weights().changed_files().into_iter().map(finding).collect();
+        if self.weights().cache_has_failed() || self.cache_failed.load(Ordering::Relaxed) {
+            findings.push(Finding {
+                code: "cache-not-written",
+                level: Level::Warning,
+                side,
+                subject: String::new(),
+                message: "what was read or made could not be kept for the next run".to_owned(),
+            });
+        }
+        findings
     }
 }
 
@@ -177,7 +197,14 @@ impl Subject {
         settings.check_stop()?;
         let facts = checkpoint_facts(text, &opened, &anatomy, settings)?;
         watch(Event::Opened { reference: facts.reference.clone(), parameters: facts.parameters });
-        Ok(Subject::Checkpoint(Box::new(Whole { text: text.to_owned(), opened, anatomy, facts })))
+        Ok(Subject::Checkpoint(Box::new(Whole {
+            text: text.to_owned(),
+            opened,
+            anatomy,
+            facts,
+            cache_failed: AtomicBool::new(false),
+            spared: AtomicU64::new(0),
+        })))
     }
 
     /// What is told of it.

@@ -124,6 +124,70 @@ fn sketches_of_a_sample_compare_with_each_other_and_with_models() {
     assert!(matches!(error, AuditError::NeedsEverything { .. }), "{error}");
 }
 
+/// Sketches all of the base, and stops after so many tensors.
+fn sketch_until(access: &Access, tensors: usize) -> Result<Vec<u8>, AuditError> {
+    let (stop, mut seen) = (AtomicBool::new(false), 0);
+    let mut watch = |event| {
+        if let stemmata_audit::Event::Working { .. } = event {
+            seen += 1;
+            stop.store(seen >= tensors, Ordering::Relaxed);
+        }
+    };
+    let sketched = stemmata_audit::sketch(BASE, &settings(access, &stop, Budget::Full), &mut watch);
+    sketched.map(|sketched| sketched.bytes)
+}
+
+#[test]
+fn an_interrupted_sketch_goes_on_where_it_stopped() {
+    let hub = start(Faults::default(), Manners::default());
+    let expected = sketch_until(&access(&hub), usize::MAX).unwrap();
+    let once = hub.sent("acme/base");
+    for faults in [None, Some(1), Some(2), Some(3)] {
+        let of = faults.map_or_else(Faults::default, |seed| Faults::all(seed, 0.05));
+        let (hub, folder) = (start(of, Manners::default()), tempfile::tempdir().unwrap());
+        let kept = Access { cache: Some(folder.path().to_owned()), ..access(&hub) };
+        let mut stopped = 0;
+        let made = loop {
+            match sketch_until(&kept, 5 + 20 * stopped) {
+                Ok(made) => break made,
+                // A server that fails for too long ends a run like a stop does.
+                Err(error) => assert!(error.is_interrupt() || faults.is_some(), "{error}"),
+            }
+            stopped += 1;
+        };
+        assert!(made == expected && stopped > 2, "{stopped} stops");
+        if faults.is_some() {
+            continue;
+        }
+        // Headers, and what was in flight when the run was stopped.
+        let sent = hub.sent("acme/base");
+        assert!(sent <= once + once / 10, "{sent} bytes instead of {once} after {stopped} stops");
+        // The sketch itself is kept as well, and a broken one is made again from what was fetched.
+        assert!(sketch_until(&kept, 1).unwrap() == expected);
+        for sketch in std::fs::read_dir(folder.path().join("sketches-1")).unwrap().flatten() {
+            std::fs::write(sketch.path(), b"broken").unwrap();
+        }
+        assert!(sketch_until(&kept, 1).is_err());
+        assert!(sketch_until(&kept, usize::MAX).unwrap() == expected);
+        let again = hub.sent("acme/base") - sent;
+        assert!(again <= once / 10, "{again} of {once} bytes were sent again");
+    }
+}
+
+#[test]
+fn a_cache_that_cannot_be_written_is_told_and_changes_nothing() {
+    let hub = start(Faults::default(), Manners::default());
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let unwritable = Access { cache: Some(file.path().to_owned()), ..access(&hub) };
+    let (plain, told) =
+        (run(&access(&hub), CHILD, BASE, SOME).unwrap(), run(&unwritable, CHILD, BASE, SOME).unwrap());
+    assert_eq!(told.judgement.verdict.kind, plain.judgement.verdict.kind);
+    assert_eq!(told.measurement.groups, plain.measurement.groups);
+    let findings =
+        |result: &Comparison| result.findings.iter().filter(|f| f.code == "cache-not-written").count();
+    assert_eq!((findings(&plain), findings(&told)), (0, 2));
+}
+
 /// A sketch of all of the base.
 fn made_whole(access: &Access, folder: &Path) -> String {
     let stop = AtomicBool::new(false);

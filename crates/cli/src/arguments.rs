@@ -96,6 +96,9 @@ pub(crate) struct Common {
     /// Never touch the network: only files here, the hub's cache and Ollama's store. Also set by HF_HUB_OFFLINE=1.
     #[arg(long, global = true)]
     pub(crate) offline: bool,
+    /// Neither use nor fill the cache of what was fetched and sketched before. The result does not depend on it.
+    #[arg(long, global = true)]
+    pub(crate) no_cache: bool,
     /// Bytes that may be fetched of each model, for instance 50MB; `full` is all. 32MB where a model lies elsewhere, all otherwise.
     #[arg(long, global = true, value_name = "BYTES", value_parser = budget)]
     pub(crate) budget: Option<Budget>,

@@ -99,7 +99,7 @@ mod tests {
             "--output FILE compare a b",
             "compare a --output=FILE b",
             "compare a --format html --color=never b",
-            "compare --json -q --quiet a b --timing --mmap --threads=3",
+            "compare --json -q --quiet a b --timing --mmap --no-cache --threads=3",
             "compare --threads 3 --color always --alpha 1e-3 -- a b",
         ] {
             assert_eq!(of(spelling), "stemmata compare a b", "{spelling}");

@@ -11,12 +11,12 @@ use crate::file;
 use crate::run::{CANNOT, DONE};
 
 /// Writes a result. A closed pipe is success.
-pub(crate) fn write(target: Option<&Path>, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write(target: Option<&Path>, content: file::Content<'_>) -> io::Result<()> {
     match target {
-        Some(path) if path != Path::new("-") => file::write(path, bytes),
+        Some(path) if path != Path::new("-") => file::write(path, content),
         _ => {
             let mut out = io::stdout().lock();
-            closed_is_success(out.write_all(bytes).and_then(|()| out.flush()))
+            closed_is_success(content(&mut out).and_then(|()| out.flush()))
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::arguments::{Arguments, Common, FormatName, Search, Verb};
 use crate::command;
 use crate::environment;
+use crate::file;
 use crate::output;
 use crate::progress::Progress;
 use clap::CommandFactory;
@@ -34,7 +35,10 @@ pub(crate) fn run(arguments: &Arguments) -> u8 {
             std::process::exit(130);
         }
     });
-    let access = environment::access(common.offline, Arc::clone(&stop));
+    let mut access = environment::access(common.offline, Arc::clone(&stop));
+    if common.no_cache {
+        access.cache = None;
+    }
     let settings = Settings {
         access: Some(&access),
         budget: common.budget.unwrap_or_default(),
@@ -129,13 +133,21 @@ fn carry_out<'a>(
                 return Ok(CANNOT);
             }
             settings.params.seed = *seed;
-            let result = stemmata_audit::sketch(model, &settings, &mut |event| progress.show(event))?;
+            let spool = match file::spool(settings.output) {
+                Ok(spool) => spool,
+                Err(error) => {
+                    output::write_error(settings.output, &error);
+                    return Ok(CANNOT);
+                }
+            };
+            let watch = &mut |event| progress.show(event);
+            let mut result = stemmata_audit::sketch_into(model, spool, &settings, watch)?;
             progress.finish();
             // A sketch has no place for remarks on how it was made.
             for f in result.findings.iter().filter(|_| common.quiet < 2) {
                 output::tell(format_args!("warning: {}: `{}`: {}", f.code, f.subject, f.message));
             }
-            Ok(write(common, &result.bytes, DONE))
+            Ok(write_with(common, &mut |out| result.bytes.write_to(out), DONE))
         }
         Verb::Rate(rate) => {
             let (result, code) = crate::rate::rate(rate, settings.output)?;
@@ -210,7 +222,11 @@ fn put(
 }
 
 fn write(common: &Common, bytes: &[u8], code: u8) -> u8 {
-    match output::write(common.output.as_deref(), bytes) {
+    write_with(common, &mut |out| out.write_all(bytes), code)
+}
+
+fn write_with(common: &Common, content: file::Content<'_>, code: u8) -> u8 {
+    match output::write(common.output.as_deref(), content) {
         Ok(()) => code,
         Err(error) => {
             output::write_error(common.output.as_deref(), &error);

@@ -15,7 +15,7 @@ use stemmata_alignment::{
     ChannelGroup, Fourths, Hypothesis, Measurement, PairMeasurement, Sample, Unmatched,
 };
 use stemmata_architecture::{Component, Role};
-use stemmata_stats::{Interval, bonferroni};
+use stemmata_stats::{Interval, RatioSums, bonferroni};
 
 /// Tensors with fewer elements, or with one magnitude throughout, are equal too easily to mean anything.
 const IDENTITY_ELEMENTS: u64 = 256;
@@ -321,13 +321,9 @@ fn share_inherited(pairs: &[&PairMeasurement], layers: &[LayerEffect]) -> f64 {
 fn effect<'a>(groups: impl Iterator<Item = &'a ChannelGroup> + Clone) -> Option<(f64, Interval)> {
     use stemmata_architecture::ChannelAxis::{Hidden, Residual, Value};
     for axes in [&[Hidden, Value][..], &[Residual][..]] {
-        let pairs: Vec<(f64, f64)> = groups
-            .clone()
-            .filter(|g| axes.contains(&g.axis))
-            .flat_map(|g| g.channels.iter().map(|c| (c.product, c.reach)))
-            .collect();
-        if !pairs.is_empty() {
-            return dependence::cosine(&pairs);
+        let mut of_axes = groups.clone().filter(|g| axes.contains(&g.axis)).peekable();
+        if of_axes.peek().is_some() {
+            return dependence::cosine(&of_axes.fold(RatioSums::default(), |sum, g| sum.joined(&g.cosine)));
         }
     }
     None

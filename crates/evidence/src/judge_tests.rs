@@ -1,12 +1,17 @@
 use super::*;
-use stemmata_alignment::{Channel, ChannelGroup, Fourths, Moments, PairKey};
+use stemmata_alignment::{Channel, Fourths, Moments, PairKey, PlacedChannels, channel_groups};
 use stemmata_architecture::{ChannelAxis, Role, Term};
 use stemmata_stats::SplitMix64;
 
 const COMPONENT: Component = Component::LanguageModel;
 
-fn group(layer: u32, channels: Vec<Channel>) -> ChannelGroup {
-    ChannelGroup { component: COMPONENT, layer: Some(layer), axis: ChannelAxis::Hidden, channels }
+fn group(layer: u32, channels: Vec<Channel>) -> PlacedChannels {
+    ((COMPONENT, Some(layer)), ChannelAxis::Hidden, channels)
+}
+
+fn measured(pairs: Vec<PairMeasurement>, groups: &[PlacedChannels]) -> Measurement {
+    let (groups, pooled) = channel_groups(groups);
+    Measurement { pairs, groups, pooled, ..Measurement::default() }
 }
 
 /// Channels with cosine `share` to the other model plus what chance adds.
@@ -54,8 +59,8 @@ fn weights(random: &mut SplitMix64) -> Vec<f64> {
     (0..20_000).map(|_| 0.02 * random.normal()).collect()
 }
 
-fn judged(pairs: Vec<PairMeasurement>, groups: Vec<ChannelGroup>) -> Judgement {
-    let measurement = Measurement { pairs, groups, ..Measurement::default() };
+fn judged(pairs: Vec<PairMeasurement>, groups: Vec<PlacedChannels>) -> Judgement {
+    let measurement = measured(pairs, &groups);
     let bf16 = "bf16".to_owned();
     let storage = StorageFacts {
         candidate_encoding: bf16.clone(),
@@ -169,8 +174,7 @@ fn without_a_symmetry_there_is_no_test() {
     let r = weights(&mut random);
     let pairs = vec![pair(Role::Up, moments(&r, |x| 0.02 - x))];
     let of = |checks| {
-        let (groups, pairs) = (groups.clone(), pairs.clone());
-        let measurement = Measurement { pairs, groups, checks, ..Measurement::default() };
+        let measurement = Measurement { checks, ..measured(pairs.clone(), &groups) };
         judge(&measurement, &StorageFacts::default(), &DecisionRule::default())
     };
     assert!(of(checks[..1].to_vec()).verdict.kind.is_dependence());
@@ -222,8 +226,7 @@ fn nobody_is_acquitted_on_a_small_part() {
         let pairs = vec![pair(Role::Up, unlike)];
         let key = PairKey { layer: Some(7), ..pairs[0].key };
         let candidate_only = vec![stemmata_alignment::Unmatched { key, elements: alone }];
-        let measurement =
-            Measurement { pairs, groups: groups.clone(), candidate_only, ..Measurement::default() };
+        let measurement = Measurement { candidate_only, ..measured(pairs, &groups) };
         judge(&measurement, &StorageFacts::default(), &DecisionRule::default()).verdict
     };
     assert_eq!(of(10_000).kind, Kind::NoDependenceFound);
@@ -259,13 +262,8 @@ fn units_found_elsewhere_make_a_relation_and_an_effect_alone_says_so() {
     };
     let of = |found: LayerMatch| {
         let groups = vec![group(0, channels(400, 0.0, &mut SplitMix64::new(4)))];
-        let measurement = Measurement {
-            pairs: vec![pair(Role::Up, unlike)],
-            groups,
-            searched: vec![found],
-            search_tests: 8,
-            ..Measurement::default()
-        };
+        let pairs = vec![pair(Role::Up, unlike)];
+        let measurement = Measurement { searched: vec![found], search_tests: 8, ..measured(pairs, &groups) };
         let storage = StorageFacts { significand_bits: Some(8), ..StorageFacts::default() };
         judge(&measurement, &storage, &DecisionRule::default())
     };

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use stemmata_alignment::{Basis, Channel, Hypothesis, LayerMatch, SearchPlan};
 use stemmata_architecture::{ChannelAxis, Component};
 use stemmata_stats::{
-    Interval, PKind, PValue, binomial_interval, binomial_tail, increasing_labels, sign_flip,
+    Interval, PKind, PValue, RatioSums, binomial_interval, binomial_tail, increasing_labels, sign_flip,
 };
 
 /// What is assumed of independent models, and from where on an agreement decides. The share is an assumption, not a theorem, so
@@ -78,7 +78,8 @@ fn pair(scope: Scope, basis: Basis, matches: &[&LayerMatch]) -> Vec<Evidence> {
     let signs = sign_flip(&products);
     let mut tests = Vec::new();
     if signs.n > 0 {
-        let effect = cosine(&channels.iter().map(|c| (c.product, c.reach)).collect::<Vec<_>>());
+        let pairs: Vec<(f64, f64)> = channels.iter().map(|c| (c.product, c.reach)).collect();
+        let effect = cosine(&RatioSums::of(&pairs));
         tests.push(Evidence {
             test: TestKind::MatchThenSign(basis),
             scope,

@@ -150,7 +150,7 @@ fn residual_channels_place_no_layer() {
     use stemmata_alignment::Channel;
     let channels = vec![Channel { product: 0.9, reach: 1.0 }; 64];
     let of = |axis| {
-        let group = ChannelGroup { component: COMPONENT, layer: Some(2), axis, channels: channels.clone() };
+        let group = ChannelGroup::new(COMPONENT, Some(2), axis, &channels);
         let measurement = Measurement { groups: vec![group], ..Measurement::default() };
         placed(&judge(&measurement, &StorageFacts::default(), &DecisionRule::default()), COMPONENT)
     };

@@ -60,7 +60,9 @@ pub(crate) fn without<'a>(measurement: &'a Measurement, broken: &[BrokenSymmetry
         return Cow::Borrowed(measurement);
     }
     let mut kept = measurement.clone();
-    kept.groups.retain(|g| !broken.contains(&BrokenSymmetry::Signs(g.component, g.axis)));
+    for groups in [&mut kept.groups, &mut kept.pooled] {
+        groups.retain(|g| !broken.contains(&BrokenSymmetry::Signs(g.component, g.axis)));
+    }
     for found in &mut kept.searched {
         if broken.contains(&BrokenSymmetry::Signs(found.component, ChannelAxis::Hidden)) {
             found.channels.clear();

@@ -1,10 +1,10 @@
 //! Runs the tests of dependence on every component and every layer. One family, corrected once.
 
 use crate::{DecisionRule, Evidence, Scope, TestKind};
-use stemmata_alignment::{Channel, Measurement};
-use stemmata_architecture::{ChannelAxis, Component};
+use stemmata_alignment::{Channel, ChannelGroup, Measurement};
+use stemmata_architecture::Component;
 use stemmata_stats::{
-    Interval, PKind, PValue, detectable_share, fixed_points, fixed_points_pooled, ratio_interval, sign_flip,
+    Interval, PKind, PValue, RatioSums, detectable_share, fixed_points, fixed_points_pooled,
 };
 
 /// METHODS 2.2 and S1. One sentence, quoted in every report.
@@ -25,15 +25,10 @@ pub(crate) fn family(at_equal_indices: usize, measurement: &Measurement) -> usiz
 
 /// All tests at equal indices: components first, then layers, each in a fixed order.
 pub(crate) fn run(measurement: &Measurement, rule: &DecisionRule) -> Vec<Evidence> {
-    let mut tests: Vec<(Evidence, Option<Reach>)> = Vec::new();
+    let mut tests: Vec<(Evidence, Option<&ChannelGroup>)> = Vec::new();
     for component in Component::ALL {
-        for axis in ChannelAxis::ALL {
-            let groups: Vec<_> =
-                measurement.groups.iter().filter(|g| g.component == component && g.axis == axis).collect();
-            // A residual channel is the same channel in every layer: one coin for all of them. Hidden and value channels are
-            // joined by their index too: layers that were made as copies of one another, in both models, share their signs.
-            let channels = add_up(groups.iter().map(|g| g.channels.as_slice()));
-            tests.extend(sign_test(axis, Scope::Component(component), &channels));
+        for group in measurement.pooled.iter().filter(|g| g.component == component) {
+            tests.extend(sign_test(Scope::Component(component), group));
         }
         let points: Vec<_> = measurement.fixed_points.iter().filter(|f| f.component == component).collect();
         if !points.is_empty() {
@@ -43,7 +38,7 @@ pub(crate) fn run(measurement: &Measurement, rule: &DecisionRule) -> Vec<Evidenc
         }
     }
     for group in &measurement.groups {
-        tests.extend(sign_test(group.axis, Scope::Layer(group.component, group.layer), &group.channels));
+        tests.extend(sign_test(Scope::Layer(group.component, group.layer), group));
     }
     for points in &measurement.fixed_points {
         let scope = Scope::Layer(points.component, points.layer);
@@ -53,22 +48,15 @@ pub(crate) fn run(measurement: &Measurement, rule: &DecisionRule) -> Vec<Evidenc
     let level = rule.alpha.log10() - (family(tests.len(), measurement).max(1) as f64).log10();
     tests
         .into_iter()
-        .map(|(test, reach)| {
+        .map(|(test, group)| {
             // Where dependence was found the fluctuation holds the signal and says nothing about power.
             let found = test.p.is_some_and(|p| p.log10() <= level);
-            let detectable = reach.filter(|_| !found).and_then(|r| {
-                detectable_share(r.products_squared, r.reach, r.reach_squared, level, rule.power)
+            let detectable = group.filter(|_| !found).and_then(|g| {
+                detectable_share(g.signs.sum_of_squares, g.reach, g.reach_squared, level, rule.power)
             });
             Evidence { detectable, ..test }
         })
         .collect()
-}
-
-/// What power is computed from: Σ product², Σ reach, Σ reach².
-struct Reach {
-    products_squared: f64,
-    reach: f64,
-    reach_squared: f64,
 }
 
 pub(crate) fn add_up<'a>(groups: impl Iterator<Item = &'a [Channel]>) -> Vec<Channel> {
@@ -85,21 +73,14 @@ pub(crate) fn add_up<'a>(groups: impl Iterator<Item = &'a [Channel]>) -> Vec<Cha
     total
 }
 
-fn sign_test(axis: ChannelAxis, scope: Scope, channels: &[Channel]) -> Option<(Evidence, Option<Reach>)> {
-    let products: Vec<f64> = channels.iter().map(|c| c.product).collect();
-    let outcome = sign_flip(&products);
+fn sign_test(scope: Scope, group: &ChannelGroup) -> Option<(Evidence, Option<&ChannelGroup>)> {
+    let outcome = &group.signs;
     if outcome.n == 0 {
         return None;
     }
-    let pairs: Vec<(f64, f64)> = channels.iter().map(|c| (c.product, c.reach)).collect();
-    let effect = cosine(&pairs);
-    let reach = Reach {
-        products_squared: outcome.sum_of_squares,
-        reach: channels.iter().map(|c| c.reach).sum(),
-        reach_squared: channels.iter().map(|c| c.reach * c.reach).sum(),
-    };
+    let effect = cosine(&group.cosine);
     let evidence = Evidence {
-        test: TestKind::SignFlip(axis),
+        test: TestKind::SignFlip(group.axis),
         scope,
         p: Some(PValue::new(outcome.log10_p, PKind::Exact, SIGN_NULL, outcome.n)),
         statistic: outcome.statistic,
@@ -108,13 +89,13 @@ fn sign_test(axis: ChannelAxis, scope: Scope, channels: &[Channel]) -> Option<(E
         interval: effect.map(|(_, interval)| interval),
         detectable: None,
     };
-    Some((evidence, Some(reach)))
+    Some((evidence, Some(group)))
 }
 
 /// Mean cosine of channels from (product, reach), with its 95 % interval; cut at ±1, since the norms of column channels are
 /// estimated and may come out a little short.
-pub(crate) fn cosine(channels: &[(f64, f64)]) -> Option<(f64, Interval)> {
-    let (ratio, interval) = ratio_interval(channels, 0.95)?;
+pub(crate) fn cosine(channels: &RatioSums) -> Option<(f64, Interval)> {
+    let (ratio, interval) = channels.interval(0.95)?;
     let cut = |x: f64| x.clamp(-1.0, 1.0);
     Some((cut(ratio), Interval { low: cut(interval.low), high: cut(interval.high), ..interval }))
 }

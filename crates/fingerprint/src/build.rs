@@ -1,17 +1,21 @@
 //! One streaming read of a model makes its sketch.
 
+use crate::spool::Spool;
 use crate::{
     Blocks, CountSketch, Factor, GroupSketch, PartSummary, RowReader, SelfCheck, SelfSums, Sketch,
-    SketchParams, UnitSketch, check_labels, clip, clip_limit, content_salt, is_constant, picked, quantize,
-    row_cost, salt, spans, strongest,
+    SketchParams, SpoolError, Spooled, UnitSketch, check_labels, clip, clip_limit, content_salt, is_constant,
+    picked, quantize, row_cost, salt, spans, strongest,
 };
 use std::collections::BTreeMap;
-use stemmata_architecture::{Anatomy, ChannelAxis, ChannelMap, Component, Part, channel_maps, labels_units};
+use std::io::{Read, Seek, Write};
+use stemmata_architecture::{Anatomy, ChannelAxis, ChannelMap, Part, channel_maps, labels_units};
 use stemmata_model::{Digest, ReadError, Weights};
 use xxhash_rust::xxh3::Xxh3;
 
 /// Elements read at once.
 const CHUNK: u64 = 1 << 16;
+/// Values that are hashed at once.
+const HASHED: usize = 256;
 /// Elements that are announced together.
 const WINDOW: u64 = 1 << 23;
 /// About how many rows of a tensor are looked at for the check of the model by itself.
@@ -26,8 +30,19 @@ pub struct Builder<'a> {
     whole: bool,
 }
 
-/// (component, layer, axis) to the tensors that take part.
-type Groups = BTreeMap<(Component, Option<u32>, ChannelAxis), Vec<Factor>>;
+/// What is done of a sketch.
+pub(crate) enum Piece {
+    Group(GroupSketch),
+    Unit(UnitSketch),
+}
+
+/// What one tensor adds to its layer.
+#[derive(Default)]
+struct Added {
+    factors: Vec<(ChannelAxis, Factor)>,
+    unit: Option<UnitSketch>,
+    checks: Vec<SelfCheck>,
+}
 
 /// Sketches a model. `progress` is called with (bytes of elements done as f32 count, parts done) and returns false to stop.
 ///
@@ -38,7 +53,23 @@ pub fn sketch_model(
     params: SketchParams,
     progress: &mut dyn FnMut(u64, usize) -> bool,
 ) -> Result<Sketch, ReadError> {
-    sketch(Builder { weights, anatomy, params, whole: true }, progress)
+    collect(Builder { weights, anatomy, params, whole: true }, progress)
+}
+
+/// Sketches a model as [`sketch_model`] does, layer by layer into `spool`.
+///
+/// O(parameters) time, O(largest row + sketch of the largest layer + parts) memory, whatever the number of layers.
+pub fn spool_model<S: Read + Write + Seek>(
+    weights: &dyn Weights,
+    anatomy: &Anatomy,
+    params: SketchParams,
+    spool: S,
+    progress: &mut dyn FnMut(u64, usize) -> bool,
+) -> Result<Spooled<S>, SpoolError> {
+    let builder = Builder { weights, anatomy, params, whole: true };
+    let mut spool = Spool::new(spool);
+    let sketch = stream(builder, &mut |piece| spool.push(&piece).map_err(SpoolError::Spool), progress)?;
+    Ok(spool.finish(sketch))
 }
 
 /// What tells layers apart, in a fraction of the time: as [`sketch_model`], without digests and norms of whole tensors (they are zero) and without
@@ -49,32 +80,59 @@ pub fn sketch_layers(
     params: SketchParams,
     progress: &mut dyn FnMut(u64, usize) -> bool,
 ) -> Result<Sketch, ReadError> {
-    sketch(Builder { weights, anatomy, params, whole: false }, progress)
+    collect(Builder { weights, anatomy, params, whole: false }, progress)
 }
 
-fn sketch(builder: Builder<'_>, progress: &mut dyn FnMut(u64, usize) -> bool) -> Result<Sketch, ReadError> {
+fn collect(builder: Builder<'_>, progress: &mut dyn FnMut(u64, usize) -> bool) -> Result<Sketch, ReadError> {
+    let (mut groups, mut units) = (Vec::new(), Vec::new());
+    let mut keep = |piece| {
+        match piece {
+            Piece::Group(group) => groups.push(group),
+            Piece::Unit(unit) => units.push(unit),
+        }
+        Ok::<(), ReadError>(())
+    };
+    let sketch = stream(builder, &mut keep, progress)?;
+    Ok(Sketch { groups, units, ..sketch })
+}
+
+/// Gives `done` the groups and units of layer after layer; returns everything else.
+fn stream<E: From<ReadError>>(
+    builder: Builder<'_>,
+    done: &mut dyn FnMut(Piece) -> Result<(), E>,
+    progress: &mut dyn FnMut(u64, usize) -> bool,
+) -> Result<Sketch, E> {
     let Builder { weights, anatomy, params, .. } = builder;
-    let (mut parts, mut groups, mut units, mut checks) = (Vec::new(), Groups::new(), Vec::new(), Vec::new());
-    let mut done = 0;
-    let mut announced = 0;
+    let (mut parts, mut checks) = (Vec::with_capacity(anatomy.parts.len()), Vec::new());
+    let mut open: BTreeMap<ChannelAxis, Vec<Factor>> = BTreeMap::new();
+    let (mut elements, mut announced) = (0, 0);
     for (index, part) in anatomy.parts.iter().enumerate() {
         if index >= announced && params.blocks > 0 && weights.wants_announcement() {
             announced = builder.announce(index)?;
         }
-        parts.push(builder.part(part, &mut groups, &mut units, &mut checks)?);
-        done += part.view.elements();
-        if !progress(done, parts.len()) {
-            return Err(ReadError::Interrupted);
+        let (summary, added) = builder.part(part)?;
+        parts.push(summary);
+        for (axis, factor) in added.factors {
+            open.entry(axis).or_default().push(factor);
+        }
+        if let Some(unit) = added.unit {
+            done(Piece::Unit(unit))?;
+        }
+        checks.extend(added.checks.into_iter().map(|check| (part.component, check)));
+        // Parts are in the order of their layers.
+        let (component, layer) = (part.component, part.layer);
+        if anatomy.parts.get(index + 1).is_none_or(|next| (next.component, next.layer) != (component, layer))
+        {
+            for (axis, mut factors) in std::mem::take(&mut open) {
+                factors.sort_by_key(|factor| (factor.role, factor.expert));
+                done(Piece::Group(GroupSketch { component, layer, axis, factors }))?;
+            }
+        }
+        elements += part.view.elements();
+        if !progress(elements, parts.len()) {
+            return Err(ReadError::Interrupted.into());
         }
     }
-    let groups = groups
-        .into_iter()
-        .map(|((component, layer, axis), mut factors)| {
-            factors.sort_by_key(|factor| (factor.role, factor.expert));
-            GroupSketch { component, layer, axis, factors }
-        })
-        .collect();
-    units.sort_by_key(|unit: &UnitSketch| (unit.component, unit.layer));
     Ok(Sketch {
         params,
         reference: String::new(),
@@ -86,8 +144,8 @@ fn sketch(builder: Builder<'_>, progress: &mut dyn FnMut(u64, usize) -> bool) ->
         bytes_read: weights.bytes_read(),
         components: anatomy.components.clone(),
         parts,
-        groups,
-        units,
+        groups: Vec::new(),
+        units: Vec::new(),
         checks,
     })
 }
@@ -171,13 +229,7 @@ impl Builder<'_> {
         Ok(end)
     }
 
-    fn part(
-        &self,
-        part: &Part,
-        groups: &mut Groups,
-        units: &mut Vec<UnitSketch>,
-        checks: &mut Vec<(Component, SelfCheck)>,
-    ) -> Result<PartSummary, ReadError> {
+    fn part(&self, part: &Part) -> Result<(PartSummary, Added), ReadError> {
         let view = &part.view;
         let info = self.anatomy.component(part.component);
         let (row_map, col_map) = info.map_or((None, None), |info| {
@@ -217,9 +269,16 @@ impl Builder<'_> {
             let rows = rows as usize;
             buffer.resize(rows * cols, 0.0_f32);
             reader.read(self.weights, view, first, cols, &mut buffer)?;
-            for x in buffer.iter().filter(|_| self.whole) {
-                hasher.update(&x.to_bits().to_le_bytes());
-                squares += if x.is_finite() { f64::from(*x) * f64::from(*x) } else { 0.0 };
+            for values in buffer.chunks(HASHED).filter(|_| self.whole) {
+                let mut bytes = [0; 4 * HASHED];
+                bytes
+                    .chunks_exact_mut(4)
+                    .zip(values)
+                    .for_each(|(out, x)| out.copy_from_slice(&x.to_le_bytes()));
+                hasher.update(&bytes[..4 * values.len()]);
+                for x in values {
+                    squares += if x.is_finite() { f64::from(*x) * f64::from(*x) } else { 0.0 };
+                }
             }
             let limit = clip_limit(buffer.len(), content_salt(&buffer), |i| buffer[i]);
             clip(&mut buffer, limit);
@@ -252,17 +311,13 @@ impl Builder<'_> {
                 unit_side.add(index, row);
             }
         }
+        let mut added = Added { checks: alone.finish(row_map, col_map), ..Added::default() };
         for side in [row_side, col_side].into_iter().flatten() {
-            let axis = side.map.axis;
-            groups
-                .entry((part.component, part.layer, axis))
-                .or_default()
-                .push(side.finish(part, clipped_squares));
+            added.factors.push((side.map.axis, side.finish(part, clipped_squares)));
         }
-        checks.extend(alone.finish(row_map, col_map).into_iter().map(|check| (part.component, check)));
-        checks.extend(unit_side.check().map(|check| (part.component, check)));
-        units.extend(unit_side.finish(part));
-        Ok(PartSummary {
+        added.checks.extend(unit_side.check());
+        added.unit = unit_side.finish(part);
+        let summary = PartSummary {
             component: part.component,
             layer: part.layer,
             expert: part.expert,
@@ -272,7 +327,8 @@ impl Builder<'_> {
             cols: view.cols,
             digest: Digest(if self.whole { hasher.digest128() } else { 0 }),
             squares,
-        })
+        };
+        Ok((summary, added))
     }
 }
 

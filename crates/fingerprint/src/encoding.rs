@@ -3,6 +3,7 @@
 //! `magic (16 bytes) | u32 version | body | u64 xxh3 of everything before it`. Strings and vectors carry a u32 length.
 //! A reader refuses versions that it does not know; a field is never reinterpreted under the same version.
 
+use crate::build::Piece;
 use crate::{Factor, GroupSketch, PartSummary, Pattern, SelfCheck, Sketch, SketchParams, UnitSketch};
 use stemmata_architecture::{ChannelAxis, Component, ComponentInfo, Norm, Role, Term};
 use stemmata_model::{Digest, printable};
@@ -51,6 +52,17 @@ pub enum DecodeError {
 
 /// Encodes a sketch.
 pub fn encode(sketch: &Sketch) -> Vec<u8> {
+    let mut w = Writer(front(sketch));
+    w.list(&sketch.groups, group_to);
+    w.list(&sketch.units, unit_to);
+    w.0.extend(back(sketch));
+    let checksum = xxh3_64(&w.0);
+    w.u64(checksum);
+    w.0
+}
+
+/// What comes before the groups.
+pub(crate) fn front(sketch: &Sketch) -> Vec<u8> {
     let mut w = Writer(Vec::with_capacity(1 << 16));
     w.0.extend_from_slice(&MAGIC);
     let p = &sketch.params;
@@ -90,27 +102,45 @@ pub fn encode(sketch: &Sketch) -> Vec<u8> {
         w.0.extend_from_slice(&p.digest.0.to_le_bytes());
         w.f64(p.squares);
     });
-    w.list(&sketch.groups, |w, g| {
-        w.text(g.component.name());
-        w.option(g.layer);
-        w.text(g.axis.name());
-        w.list(&g.factors, |w, f| {
-            w.text(f.role.name());
-            w.option(f.expert);
-            w.u64(f.total);
-            w.f64(f.squares);
-            w.list(&f.norms, |w, x| w.f32(*x));
-            w.list(&f.scales, |w, x| w.f32(*x));
-            w.codes(&f.codes);
-        });
+    w.0
+}
+
+fn group_to(w: &mut Writer, g: &GroupSketch) {
+    w.text(g.component.name());
+    w.option(g.layer);
+    w.text(g.axis.name());
+    w.list(&g.factors, |w, f| {
+        w.text(f.role.name());
+        w.option(f.expert);
+        w.u64(f.total);
+        w.f64(f.squares);
+        w.list(&f.norms, |w, x| w.f32(*x));
+        w.list(&f.scales, |w, x| w.f32(*x));
+        w.codes(&f.codes);
     });
-    w.list(&sketch.units, |w, u| {
-        w.text(u.component.name());
-        w.option(u.layer);
-        w.u64(u.total);
-        w.list(&u.scales, |w, x| w.f32(*x));
-        w.codes(&u.codes);
-    });
+}
+
+fn unit_to(w: &mut Writer, u: &UnitSketch) {
+    w.text(u.component.name());
+    w.option(u.layer);
+    w.u64(u.total);
+    w.list(&u.scales, |w, x| w.f32(*x));
+    w.codes(&u.codes);
+}
+
+/// One group or unit.
+pub(crate) fn piece(piece: &Piece) -> Vec<u8> {
+    let mut w = Writer(Vec::new());
+    match piece {
+        Piece::Group(group) => group_to(&mut w, group),
+        Piece::Unit(unit) => unit_to(&mut w, unit),
+    }
+    w.0
+}
+
+/// What comes after the units, but for the checksum.
+pub(crate) fn back(sketch: &Sketch) -> Vec<u8> {
+    let mut w = Writer(Vec::new());
     w.list(&sketch.checks, |w, (component, check)| {
         w.text(component.name());
         let (kind, axis) = match check.pattern {
@@ -122,8 +152,6 @@ pub fn encode(sketch: &Sketch) -> Vec<u8> {
         w.text(axis);
         w.f64(check.log10_p);
     });
-    let checksum = xxh3_64(&w.0);
-    w.u64(checksum);
     w.0
 }
 

@@ -12,12 +12,14 @@ mod encoding;
 mod rows;
 mod self_check;
 mod sketch;
+mod spool;
 
 pub use blocks::{BLOCK, Blocks, row_cost, salt, spans};
-pub use build::{Builder, sketch_layers, sketch_model};
+pub use build::{Builder, sketch_layers, sketch_model, spool_model};
 pub use clip::{clip, clip_limit, content_salt, is_constant, mix};
 pub use count_sketch::{CountSketch, picked, quantize};
 pub use encoding::{DecodeError, MAGIC, decode, encode};
 pub use rows::{RowReader, flipped};
 pub use self_check::{Pattern, SelfCheck, SelfSums, check_labels, strongest};
 pub use sketch::{Factor, GroupSketch, PartSummary, Sketch, SketchParams, UnitSketch, comparable};
+pub use spool::{SpoolError, Spooled};

@@ -4,7 +4,7 @@ use crate::file::plain;
 use crate::shards::numbered;
 use crate::stored::StoredFile;
 use crate::{Backend, FileBytes, FileId, SourceError};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use stemmata_model::{Hazard, Level, printable};
 
@@ -46,13 +46,18 @@ pub(crate) enum Layout {
 
 impl Directory {
     pub(crate) fn open(path: &Path) -> Result<Directory, SourceError> {
+        Directory::open_in(path, None)
+    }
+
+    /// `blobs` is that of the hub cache entry that the directory is a folder of.
+    fn open_in(path: &Path, blobs: Option<PathBuf>) -> Result<Directory, SourceError> {
         let name = printable(&path.display().to_string());
         let fail =
             |source: std::io::Error| SourceError::Open { path: name.clone(), reason: plain(&source), source };
         let root = path.canonicalize().map_err(fail)?;
         // The hub's cache: models--org--name/snapshots/<commit>/file -> ../../blobs/<digest>.
         let repository = root.parent().filter(|p| p.ends_with("snapshots")).and_then(Path::parent);
-        let blobs = repository.map(|r| r.join("blobs")).and_then(|b| b.canonicalize().ok());
+        let blobs = blobs.or_else(|| repository?.join("blobs").canonicalize().ok());
         let mut names = BTreeSet::new();
         for (count, entry) in std::fs::read_dir(&root).map_err(fail)?.enumerate() {
             if count as u64 >= ENTRIES {
@@ -76,6 +81,21 @@ impl Directory {
     /// Whether its files are read over a network.
     pub(crate) fn is_remote(&self) -> bool {
         !matches!(self.place, Place::Local { .. })
+    }
+
+    /// The folder `name`, if it stays inside. `Ok(None)` when there is no such folder.
+    pub(crate) fn folder(&self, name: &str) -> Result<Option<Directory>, SourceError> {
+        match &self.place {
+            Place::Local { root, blobs } => match resolve(root, None, name)?.filter(|path| path.is_dir()) {
+                // Files in a folder of a snapshot are links to the blobs of the snapshot.
+                Some(path) => Directory::open_in(&path, blobs.clone()).map(Some),
+                None => Ok(None),
+            },
+            #[cfg(feature = "net")]
+            Place::Remote(repository) => {
+                Ok(Some(Directory::remote(repository.clone().folder(name))).filter(|d| !d.names.is_empty()))
+            }
+        }
     }
 
     /// Opens the entry `name`, if it stays inside. `Ok(None)` when there is no such entry.
@@ -116,7 +136,7 @@ impl Directory {
             safetensors.retain(|n| !n.starts_with("adapter_"));
         }
         if !safetensors.is_empty() {
-            return Layout::Files(safetensors);
+            return of_one_variant(safetensors);
         }
         let gguf: Vec<String> = with(".gguf").into_iter().filter(|n| !n.starts_with("mmproj")).collect();
         match gguf.as_slice() {
@@ -136,7 +156,43 @@ impl Directory {
             .flat_map(|end| with(end))
             .filter(|n| !beside_weights(n))
             .collect();
-        if torch.is_empty() { Layout::Nothing } else { Layout::Files(torch) }
+        if torch.is_empty() { Layout::Nothing } else { of_one_variant(torch) }
+    }
+
+    /// Names of all files that look like weights.
+    pub(crate) fn weight_files(&self) -> impl Iterator<Item = &String> {
+        let weights = |name: &str| WEIGHTS.iter().any(|end| name.ends_with(end)) && !beside_weights(name);
+        self.names.iter().filter(move |name| weights(name))
+    }
+
+    /// Says which variants and other formats of the weights in `read` lie beside them, the latter alone with `formats`. `folder` is put before names.
+    pub(crate) fn left_out(&self, read: &[String], folder: &str, formats: bool) -> Vec<Hazard> {
+        let Some(first) = read.first() else { return Vec::new() };
+        let (format, chosen) = (extension(first), variant(first));
+        let left = self.weight_files().filter(|name| {
+            let told = formats && extension(name) == format;
+            !read.contains(name) && base(name).is_some() && !told
+        });
+        let mut others: BTreeMap<(&str, Option<&str>), (&String, usize)> = BTreeMap::new();
+        for name in left.filter(|name| (extension(name), variant(name)) != (format, chosen)) {
+            others.entry((extension(name), variant(name))).or_insert((name, 0)).1 += 1;
+        }
+        let hazard = |((_, variant), (name, count)): ((&str, Option<&str>), (&String, usize))| Hazard {
+            code: "file-not-read",
+            level: Level::Note,
+            subject: format!("{folder}{}", printable(name)),
+            message: match variant {
+                Some(variant) if Some(variant) != chosen => format!(
+                    "{count} files of the variant `{}` lie beside those that were read; name a file to read it",
+                    printable(variant)
+                ),
+                _ => format!(
+                    "{count} files of another format lie beside `{}`, which was read",
+                    printable(first)
+                ),
+            },
+        };
+        others.into_iter().map(hazard).collect()
     }
 
     /// Files that a loader might run.
@@ -170,6 +226,44 @@ fn resolve(root: &Path, blobs: Option<&Path>, name: &str) -> Result<Option<PathB
         }
         Err(source) => Err(SourceError::Open { path: printable(name), reason: plain(&source), source }),
     }
+}
+
+/// Ends of the names of weight files.
+const WEIGHTS: [&str; 9] =
+    [".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".gguf", ".msgpack", ".h5", ".onnx"];
+/// What libraries call the weights of a model; behind it, and before the extension, may stand a variant.
+const BASES: [&str; 4] = ["diffusion_pytorch_model", "pytorch_model", "flax_model", "model"];
+
+fn extension(name: &str) -> &str {
+    name.rsplit_once('.').map_or("", |(_, extension)| extension)
+}
+
+/// What stands before the extension and the number of a shard, if libraries name weights so: a base, or a base and one word.
+fn base(name: &str) -> Option<&str> {
+    let stem =
+        numbered(name).map_or_else(|| name.rsplit_once('.').map_or(name, |(stem, _)| stem), |n| n.stem);
+    let word = |text: &str| text.starts_with(|c: char| c.is_ascii_alphabetic()) && !text.contains('.');
+    let known = |base: &&str| {
+        let rest = stem.strip_prefix(*base);
+        rest.is_some_and(|rest| rest.is_empty() || rest.strip_prefix('.').is_some_and(word))
+    };
+    BASES.iter().any(known).then_some(stem)
+}
+
+/// `fp16` of `model.fp16.safetensors`.
+pub(crate) fn variant(name: &str) -> Option<&str> {
+    base(name)?.split_once('.').map(|(_, variant)| variant)
+}
+
+/// Of several variants of one model the one without a name, or else the only one.
+fn of_one_variant(names: Vec<String>) -> Layout {
+    let plain: Vec<String> = names.iter().filter(|name| variant(name).is_none()).cloned().collect();
+    // Files that no library names so are no variants of those that it does.
+    if plain.iter().any(|name| base(name).is_some()) {
+        return Layout::Files(plain);
+    }
+    let variants: BTreeSet<&str> = names.iter().filter_map(|name| variant(name)).collect();
+    if variants.len() > 1 { Layout::Choice(names) } else { Layout::Files(names) }
 }
 
 /// What training leaves beside the weights in files that look like weights.

@@ -5,6 +5,7 @@
 //! statistics, architectures, reports.
 
 mod access;
+mod cache;
 mod directory;
 mod error;
 mod file;
@@ -12,6 +13,7 @@ mod hash;
 mod locate;
 mod merge;
 mod open;
+mod pipeline;
 #[cfg(feature = "net")]
 mod remote;
 mod shards;
@@ -22,6 +24,7 @@ mod stores;
 mod weights;
 
 pub use access::{Access, HUB, MODELSCOPE, Secret};
+pub use cache::{keep_sketch, kept_sketch};
 pub use error::SourceError;
 pub use file::{Backend, FileBytes, FileId};
 pub use hash::{FileDigest, combined_digest, digest_files, inventory_digest};

@@ -5,7 +5,7 @@ use crate::locate::{Found, Target, locate};
 use crate::store::Store;
 use crate::stored::StoredFile;
 use crate::weights::CheckpointWeights;
-use crate::{Access, Backend, FileBytes, FileId, SourceError, merge, shards};
+use crate::{Access, Backend, FileBytes, FileId, SourceError, merge, pipeline, shards};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -184,6 +184,24 @@ fn open_directory<'a>(
     options: &'a OpenOptions<'a>,
 ) -> Result<Assembly<'a>, SourceError> {
     let mut assembly = Assembly::new(options);
+    if !pipeline::add_components(directory, shown, &mut assembly)? {
+        add_directory(&mut assembly, directory, shown, "")?;
+    }
+    assembly.side_files(directory);
+    assembly.hazards.extend(directory.hazards());
+    Ok(assembly)
+}
+
+/// Adds the weight files of a directory. `folder` is empty, or the directory's name in the model with a slash: it is put before the names of
+/// files, and before those of tensors with a dot.
+pub(crate) fn add_directory(
+    assembly: &mut Assembly<'_>,
+    directory: &Directory,
+    shown: &str,
+    folder: &str,
+) -> Result<(), SourceError> {
+    let options = assembly.options;
+    let prefix = folder.replace('/', ".");
     let mut mapped = None;
     let names = match directory.layout() {
         Layout::Nothing => {
@@ -209,7 +227,8 @@ fn open_directory<'a>(
             names.sort();
             names.dedup();
             assembly.hazards.extend(shards::unindexed(&directory.names, &names, extension));
-            mapped = Some(shard_map);
+            let inside = |(tensor, file)| (format!("{prefix}{tensor}"), format!("{folder}{file}"));
+            mapped = Some(shard_map.entries.into_iter().map(inside).collect::<BTreeMap<String, String>>());
             names
         }
     };
@@ -220,16 +239,16 @@ fn open_directory<'a>(
     for name in &names {
         assembly.check_stop()?;
         let file = directory.file(name, options.backend)?;
-        assembly
-            .add(file.ok_or_else(|| SourceError::MissingShard { file: printable(name) })?, name.clone())?;
+        let file = file.ok_or_else(|| SourceError::MissingShard { file: printable(name) })?;
+        assembly.add_as(file, format!("{folder}{name}"), &prefix)?;
     }
-    if let Some(map) = mapped {
-        assembly.check_shard_map(&map.entries);
+    if let Some(entries) = &mapped {
+        assembly.check_shard_map(entries);
     }
     assembly.hazards.extend(shards::missing(&names));
-    assembly.side_files(directory);
-    assembly.hazards.extend(directory.hazards());
-    Ok(assembly)
+    // Beside a shard map, files of the same format have been told of.
+    assembly.hazards.extend(directory.left_out(&names, folder, mapped.is_some()));
+    Ok(())
 }
 
 /// A checkpoint being put together from files.
@@ -278,12 +297,18 @@ impl<'a> Assembly<'a> {
     }
 
     pub(crate) fn add(&mut self, file: StoredFile, name: String) -> Result<(), SourceError> {
+        self.add_as(file, name, "")
+    }
+
+    /// Adds a file, `prefix` before the names of its tensors.
+    fn add_as(&mut self, file: StoredFile, name: String, prefix: &str) -> Result<(), SourceError> {
         self.check_stop()?;
         let shown = printable(&name);
         let index = self.files.len() as u32;
         let mut parsed = parse(&file, &name, index, &self.options.limits)?;
         self.check_extension(&file, &shown)?;
-        for tensor in std::mem::take(&mut parsed.tensors) {
+        for mut tensor in std::mem::take(&mut parsed.tensors) {
+            tensor.name.insert_str(0, prefix);
             if let Some(other) = self.tensors.get(&tensor.name) {
                 return Err(SourceError::TensorTwice {
                     tensor: printable(&tensor.name),

@@ -46,6 +46,15 @@ impl StoredFile {
         }
     }
 
+    /// Whether what was fetched of it could not be kept.
+    pub(crate) fn cache_has_failed(&self) -> bool {
+        match self {
+            StoredFile::Local(_) => false,
+            #[cfg(feature = "net")]
+            StoredFile::Remote(file) => file.cache_has_failed(),
+        }
+    }
+
     /// SHA-256 of the content as a hub lists it, lower-case hexadecimal.
     pub(crate) fn listed_sha256(&self) -> Option<&str> {
         match self {

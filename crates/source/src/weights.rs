@@ -43,6 +43,11 @@ impl CheckpointWeights {
         files.filter(|(f, _)| f.has_changed()).map(|(_, n)| n.clone()).collect()
     }
 
+    /// Whether what was fetched could not be kept for the next run.
+    pub fn cache_has_failed(&self) -> bool {
+        self.store.files.iter().any(crate::stored::StoredFile::cache_has_failed)
+    }
+
     /// Reads a packed tensor with the block that this thread kept of it.
     fn read_packed(&self, index: usize, start: u64, out: &mut [f32]) -> Result<(), ReadError> {
         let key = (self.id, index);

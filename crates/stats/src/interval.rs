@@ -38,16 +38,79 @@ pub fn binomial_interval(hits: u64, trials: u64, level: f64) -> Interval {
 /// The ratio Σy/Σx with the linearised interval of a ratio estimator over independent pairs (Cochran 1977, 2.11).
 /// `None` when Σx is not positive or there is only one pair.
 pub fn ratio_interval(pairs: &[(f64, f64)], level: f64) -> Option<(f64, Interval)> {
-    let reach = pairs.iter().map(|(_, x)| *x).collect::<Sum>().value();
-    if reach.is_nan() || reach <= 0.0 || pairs.len() < 2 {
-        return None;
+    RatioSums::of(pairs).interval(level)
+}
+
+/// What a ratio and its interval need of pairs (y, x) that are not kept. Squares are those of residuals against the pairs' own ratio, so
+/// that nothing cancels: sets that are joined have ratios that are close to each other or residuals that are large.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct RatioSums {
+    pairs: u64,
+    y: Sum,
+    x: Sum,
+    /// Against this ratio: Σ(y − ratio·x)², Σ(y − ratio·x)·x, Σx².
+    ratio: f64,
+    squares: f64,
+    slopes: f64,
+    x_squares: f64,
+}
+
+impl RatioSums {
+    /// The sums of `pairs` (y, x).
+    pub fn of(pairs: &[(f64, f64)]) -> RatioSums {
+        let x = pairs.iter().map(|(_, x)| *x).collect::<Sum>();
+        let y = pairs.iter().map(|(y, _)| *y).collect::<Sum>();
+        let ratio = if x.value() > 0.0 { y.value() / x.value() } else { 0.0 };
+        let residual = |(y, x): &(f64, f64)| y - ratio * x;
+        RatioSums {
+            pairs: pairs.len() as u64,
+            y,
+            x,
+            ratio,
+            squares: pairs.iter().map(|pair| residual(pair).powi(2)).collect::<Sum>().value(),
+            slopes: pairs.iter().map(|pair| residual(pair) * pair.1).collect::<Sum>().value(),
+            x_squares: pairs.iter().map(|(_, x)| x * x).collect::<Sum>().value(),
+        }
     }
-    let ratio = pairs.iter().map(|(y, _)| *y).collect::<Sum>().value() / reach;
-    let squares = pairs.iter().map(|(y, x)| (y - ratio * x).powi(2)).collect::<Sum>().value();
-    let n = pairs.len() as f64;
-    let small_sample = n / (n - 1.0);
-    let half = normal_quantile(0.5 + level / 2.0) * (squares * small_sample).sqrt() / reach;
-    Some((ratio, Interval { low: ratio - half, high: ratio + half, level }))
+
+    /// The sums of both sets of pairs.
+    #[must_use]
+    pub fn joined(self, other: &RatioSums) -> RatioSums {
+        if self.pairs == 0 {
+            return *other;
+        }
+        let other = other.against(self.ratio);
+        RatioSums {
+            pairs: self.pairs + other.pairs,
+            y: self.y.joined(other.y),
+            x: self.x.joined(other.x),
+            ratio: self.ratio,
+            squares: self.squares + other.squares,
+            slopes: self.slopes + other.slopes,
+            x_squares: self.x_squares + other.x_squares,
+        }
+    }
+
+    /// The same with residuals against another ratio.
+    fn against(self, ratio: f64) -> RatioSums {
+        let by = ratio - self.ratio;
+        let squares = self.squares - by * (2.0 * self.slopes - by * self.x_squares);
+        RatioSums { ratio, squares: squares.max(0.0), slopes: self.slopes - by * self.x_squares, ..self }
+    }
+
+    /// The ratio and its interval; `None` when Σx is not positive or there is only one pair.
+    pub fn interval(&self, level: f64) -> Option<(f64, Interval)> {
+        let x = self.x.value();
+        if x.is_nan() || x <= 0.0 || self.pairs < 2 {
+            return None;
+        }
+        let ratio = self.y.value() / x;
+        let squares = self.against(ratio).squares;
+        let n = self.pairs as f64;
+        let small_sample = n / (n - 1.0);
+        let half = normal_quantile(0.5 + level / 2.0) * (squares * small_sample).sqrt() / x;
+        Some((ratio, Interval { low: ratio - half, high: ratio + half, level }))
+    }
 }
 
 #[cfg(test)]
@@ -68,6 +131,28 @@ mod tests {
         }
         // No count keeps it busy.
         assert!(binomial_interval(0, 1 << 50, 0.95).high < 1e-14);
+    }
+
+    #[test]
+    fn sums_that_are_joined_say_what_all_pairs_say() {
+        let mut random = crate::SplitMix64::new(8);
+        for (share, noise) in [(0.9, 0.1), (0.0, 1.0), (1.0, 1e-9), (1.0, 0.0)] {
+            let pairs: Vec<(f64, f64)> = (0..3000)
+                .map(|i| {
+                    let x = 1.0 + random.normal().abs() * if i < 1000 { 1.0 } else { 30.0 };
+                    (share * x + noise * random.normal(), x)
+                })
+                .collect();
+            let (ratio, whole) = ratio_interval(&pairs, 0.95).unwrap();
+            let joined = pairs
+                .chunks(700)
+                .map(RatioSums::of)
+                .fold(RatioSums::default(), |sum, part| sum.joined(&part));
+            let (other, parts) = joined.interval(0.95).unwrap();
+            let (width, error) = (whole.high - whole.low, 4.0 * f64::EPSILON);
+            assert!((ratio - other).abs() <= error && joined.pairs == 3000);
+            assert!((parts.high - parts.low - width).abs() <= 1e-12 * width + error, "{share} {noise}");
+        }
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub use fixed_points::{fixed_points, fixed_points_pooled};
 pub use gaussian::{normal_log10_two_sided, normal_quantile};
 pub use hypergeometric::hypergeometric_interval;
 pub use increasing::{increasing_labels, longest_increasing};
-pub use interval::{Interval, binomial_interval, ratio_interval};
+pub use interval::{Interval, RatioSums, binomial_interval, ratio_interval};
 pub use kolmogorov::{KolmogorovSmirnov, kolmogorov_smirnov_normal};
 pub use pvalue::{PKind, PValue};
 pub use random::SplitMix64;

@@ -21,6 +21,14 @@ impl Sum {
         self.total = total;
     }
 
+    /// The sum of the terms of both.
+    #[must_use]
+    pub fn joined(mut self, other: Sum) -> Sum {
+        self.add(other.total);
+        self.lost += other.lost;
+        self
+    }
+
     /// The sum.
     pub fn value(self) -> f64 {
         self.total + self.lost

@@ -135,8 +135,9 @@ fn rate(votes: &[&Cast]) -> Result<Rated, String> {
     }
     let input = VoteInput { name: "votes".to_owned(), bytes: Box::new(csv.as_bytes()) };
     let settings = RateSettings {
-        wanted: Wanted { clusters: vec!["judge".to_owned()], styles: Vec::new() },
+        wanted: Wanted { clusters: vec!["judge".to_owned()], ..Wanted::default() },
         options: RatingOptions { position: true, ..RatingOptions::default() },
+        ..RateSettings::default()
     };
     stemmata_audit::rate(vec![input], &settings).map_err(|error| error.to_string())
 }

@@ -2,11 +2,14 @@
 
 use super::synthetic::{Shape, config, header};
 use crate::Failure;
+use half::bf16;
 use std::error::Error;
 use std::fmt::Write as _;
 use std::fs;
+use std::io::{Seek, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use stemmata_stats::SplitMix64;
 
 /// Layers of the models; one layer of the shape below is 0.436 GB.
 const LAYERS: [u64; 7] = [2, 4, 9, 18, 36, 73, 146];
@@ -84,17 +87,30 @@ fn printed(text: &str) -> Vec<Point> {
     text.lines().filter_map(row).collect()
 }
 
-/// Two sparse models of that many layers; their weights are zero, which costs the readers the same memory as any others.
+/// Bytes of noise at the start of each tensor, so that there are products to keep: whole rows.
+const NOISE: usize = 1 << 19;
+
+/// Two sparse models of that many layers. The first rows of every tensor are noise, and what follows is zero, which costs the readers the same
+/// memory as any other value.
 fn measure(layers: u64, tool: &Path, scratch: &Path) -> Result<Point, Box<dyn Error>> {
     let shape = shape(layers);
     let (head, bytes, _) = header(&shape);
-    for name in ["candidate", "reference"] {
+    let starts = starts(&head)?;
+    for (seed, name) in (1..).zip(["candidate", "reference"]) {
         let folder = scratch.join(name);
         fs::create_dir_all(&folder)?;
         fs::write(folder.join("config.json"), config(&shape))?;
         let file = folder.join("model.safetensors");
         fs::write(&file, &head)?;
-        fs::OpenOptions::new().write(true).open(&file)?.set_len(head.len() as u64 + bytes)?;
+        let mut file = fs::OpenOptions::new().write(true).open(&file)?;
+        file.set_len(head.len() as u64 + bytes)?;
+        let mut random = SplitMix64::new(seed);
+        for (start, end) in &starts {
+            let wanted = NOISE.min((end - start) as usize) / 2;
+            let noise = (0..wanted).flat_map(|_| bf16::from_f64(0.02 * random.normal()).to_le_bytes());
+            file.seek(SeekFrom::Start(head.len() as u64 + start))?;
+            file.write_all(&noise.collect::<Vec<u8>>())?;
+        }
     }
     let [candidate, reference] = ["candidate", "reference"].map(|name| scratch.join(name));
     let sketch = scratch.join("model.sketch");
@@ -103,6 +119,16 @@ fn measure(layers: u64, tool: &Path, scratch: &Path) -> Result<Point, Box<dyn Er
     of_compare.arg("compare").args([&candidate, &reference]).args(["--search", "never"]);
     let (a, b) = (peak(of_sketch)?, peak(of_compare)?);
     Ok(Point { gigabytes: bytes as f64 / 1e9, peaks: [a.0, b.0], seconds: [a.1, b.1] })
+}
+
+/// Where each tensor begins and ends behind the header.
+fn starts(head: &[u8]) -> Result<Vec<(u64, u64)>, Box<dyn Error>> {
+    let header: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&head[8..])?;
+    let offsets = header.values().map(|entry| {
+        let at = |i: usize| entry["data_offsets"][i].as_u64();
+        at(0).zip(at(1)).ok_or_else(|| "a tensor has no place".into())
+    });
+    offsets.collect()
 }
 
 /// Runs a command to its end; its peak resident memory, as the system counts it, and its time.

@@ -109,8 +109,17 @@ impl<'a> Operand<'a> {
     /// Whether one number other than zero fills a row; nearly always known from its first two values.
     pub(crate) fn is_constant(self, row: usize, width: usize) -> bool {
         width > 1
+            && self.value(row * width) != 0.0
             && self.value(row * width) == self.value(row * width + 1)
             && stemmata_fingerprint::is_constant(&self.row(row, width))
+    }
+
+    /// Whether all values are zero; mostly known from the first.
+    pub(crate) fn is_zero(self) -> bool {
+        match self {
+            Operand::Decoded(values) => values.iter().all(|x| *x == 0.0),
+            Operand::Bf16(bytes) => bytes.iter().all(|x| *x == 0),
+        }
     }
 
     /// One row, decoded.

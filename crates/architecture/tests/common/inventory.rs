@@ -15,7 +15,8 @@ pub(crate) struct Published {
 }
 
 pub(crate) fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/families")
+    // Tests of other crates read them, too.
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../architecture/tests/families")
 }
 
 /// The identifiers of all inventories, in order.

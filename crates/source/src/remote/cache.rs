@@ -3,22 +3,18 @@
 //! Layout: `<cache>/ranges-1/<digest of the content>/<start>-<end>`, each the SHA-256 of the range and then its bytes. A file that is short,
 //! long or does not have its digest is as good as absent. What cannot be written is not kept; nothing here is ever an error.
 
+use crate::cache::{RANGES, Room, put, range, touch};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
-/// Version of the layout.
-const BUCKET: &str = "ranges-1";
 const DIGEST: usize = 32;
 /// Bytes that one run adds for one file, at most: reading a large model in full must not fill the disk.
 const MOST: u64 = 4 << 30;
-
-/// Tells temporary files of one process apart.
-static WRITTEN: AtomicU64 = AtomicU64::new(0);
 
 /// The kept ranges of one content.
 pub(super) struct RangeCache {
@@ -26,29 +22,33 @@ pub(super) struct RangeCache {
     /// Start to end.
     known: Mutex<BTreeMap<u64, u64>>,
     added: AtomicU64,
+    room: Arc<Room>,
+    /// Nothing more is written: there is no room.
     full: AtomicBool,
+    /// Why that is so is the disk, not a bound of ours.
+    failed: AtomicBool,
 }
 
 impl RangeCache {
     /// `content` is a lower-case hexadecimal digest.
     pub(super) fn open(cache: &Path, content: &str) -> RangeCache {
-        let folder = cache.join(BUCKET).join(content);
+        let folder = cache.join(RANGES).join(content);
         let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
-        let range = |name: std::ffi::OsString| {
-            let (start, end) = name.to_str()?.split_once('-')?;
-            let (start, end) = (start.parse::<u64>().ok()?, end.parse::<u64>().ok()?);
-            (start < end).then_some((start, end))
-        };
         let mut known = BTreeMap::new();
-        for (start, end) in entries.filter_map(|entry| range(entry.file_name())) {
+        for (start, end) in entries.filter_map(|entry| range(entry.file_name().to_str()?)) {
             let longest = known.entry(start).or_insert(end);
             *longest = end.max(*longest);
+        }
+        if !known.is_empty() {
+            touch(&folder);
         }
         RangeCache {
             folder,
             known: Mutex::new(known),
             added: AtomicU64::new(0),
+            room: Room::of(cache),
             full: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
         }
     }
 
@@ -78,6 +78,11 @@ impl RangeCache {
         known.range(..=start).next_back().is_some_and(|(_, e)| *e >= end)
     }
 
+    /// Whether something could not be written.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+
     /// Keeps `bytes`, which lie at `start`: complete or not at all.
     pub(super) fn put(&self, start: u64, bytes: &[u8]) {
         let len = bytes.len() as u64;
@@ -87,20 +92,19 @@ impl RangeCache {
         {
             return;
         }
+        if !self.room.take(len + DIGEST as u64) {
+            self.full.store(true, Ordering::Relaxed);
+            return;
+        }
         let end = start + len;
-        let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
-        let temporary = self.folder.join(format!(".part.{}.{number}", std::process::id()));
-        let written = fs::create_dir_all(&self.folder)
-            .and_then(|()| fs::File::create(&temporary))
-            .and_then(|mut file| {
-                file.write_all(&Sha256::digest(bytes))?;
-                file.write_all(bytes)
-            })
-            .and_then(|()| fs::rename(&temporary, self.folder.join(format!("{start}-{end}"))));
+        let written = put(&self.folder, &format!("{start}-{end}"), &mut |file| {
+            file.write_all(&Sha256::digest(bytes))?;
+            file.write_all(bytes)
+        });
         if written.is_err() {
             // A full disk stays full; the range is at hand, so nothing is lost but the next run's time.
-            let _ = fs::remove_file(&temporary);
             self.full.store(true, Ordering::Relaxed);
+            self.failed.store(true, Ordering::Relaxed);
             return;
         }
         let mut known = self.known.lock().unwrap_or_else(|e| e.into_inner());
@@ -156,7 +160,8 @@ mod tests {
     fn a_place_that_cannot_be_written_keeps_nothing() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let cache = RangeCache::open(file.path(), "ab");
+        assert!(!cache.has_failed());
         cache.put(0, b"bytes");
-        assert!(!cache.get(0, &mut [0; 2]));
+        assert!(cache.has_failed() && !cache.get(0, &mut [0; 2]));
     }
 }

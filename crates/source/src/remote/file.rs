@@ -92,7 +92,7 @@ impl RemoteFile {
             Some(len) => len,
             None => file.ask_length()?,
         };
-        let content = described.sha256.clone().or_else(|| file.identity());
+        let content = file.identity();
         let folder = client.access.cache.as_deref();
         file.cache = folder.zip(content).map(|(folder, content)| RangeCache::open(folder, &content));
         Ok(file)
@@ -103,12 +103,23 @@ impl RemoteFile {
         self.described.sha256.as_deref()
     }
 
-    /// What stands for the content where nobody lists its digest: address, length and a strong entity tag.
+    /// Whether what was fetched could not be kept.
+    pub(crate) fn cache_has_failed(&self) -> bool {
+        self.cache.as_ref().is_some_and(RangeCache::has_failed)
+    }
+
+    /// What stands for the content: what one server says it is. Another server that lists the same digest may lie, and what it sends must not
+    /// be taken for what this one has. Where no digest is listed, address, length and a strong entity tag.
     fn identity(&self) -> Option<String> {
         use sha2::{Digest, Sha256};
-        let tags = self.tags.lock().unwrap_or_else(|e| e.into_inner());
-        let tag = tags.values().next().filter(|tag| !tag.starts_with("W/"))?;
-        let digest = Sha256::digest(format!("{}\n{}\n{tag}", self.origin.text(), self.len));
+        let digest = match &self.described.sha256 {
+            Some(listed) => Sha256::digest(format!("{}\n{listed}", self.origin.host)),
+            None => {
+                let tags = self.tags.lock().unwrap_or_else(|e| e.into_inner());
+                let tag = tags.values().next().filter(|tag| !tag.starts_with("W/"))?;
+                Sha256::digest(format!("{}\n{}\n{tag}", self.origin.text(), self.len))
+            }
+        };
         Some(digest.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
