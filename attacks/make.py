@@ -133,7 +133,7 @@ def make_gguf():
     gguf("version-0", gg(version=0), "version 0", "error:version 0")
     gguf("version-1", gg(version=1), "version 1, with narrower lengths", "error:version 1")
     gguf("version-4", gg(version=4), "a version of the future", "error:version 4")
-    gguf("big-endian", gg(version=3 << 24), "a byte-swapped file", "error:big-endian")
+    gguf("big-endian", gg(version=3 << 24), "a byte-swapped file", "hazard:big-endian")
     gguf("tensors-2-63", gg(n_tensors=2**63), "2^63 tensors", "error:the number of tensors")
     gguf("keys-minus-one", gg(n_keys=2**64 - 1), "minus one keys", "error:the number of keys")
     gguf("keys-absent", gg(n_keys=1000), "a thousand keys in a file of 24 bytes", "error:a section of 1000 keys")

@@ -76,9 +76,10 @@ fn open(path: &str, bytes: &[u8]) -> Result<Read, FormatError> {
         parse_tokenizer(bytes, name).map(|_| Read::default())
     } else {
         parse(&bytes, name, 0, &limits).map(|parsed| {
+            let end = parsed.derived.end().max(bytes.len() as u64);
             for tensor in &parsed.tensors {
                 let storage = &tensor.storage;
-                assert!(storage.offset + storage.len <= bytes.len() as u64, "{path}: {}", tensor.name);
+                assert!(storage.offset + storage.len <= end || storage.file > 0, "{path}: {}", tensor.name);
             }
             let (undecoded, unreadable) = read_packed(parsed.tensors, bytes);
             Read { hazards: parsed.hazards, undecoded, unreadable }
@@ -144,7 +145,8 @@ fn a_truncated_file_is_an_error() {
         for at in places {
             let outcome = parse(&&bytes[..at], &name, 0, &Limits::default());
             // GGUF pads behind its last tensor: without the padding nothing is lost, and it is noticed.
-            let noticed = |hazard: &Hazard| hazard.code == "missing-padding";
+            // ONNX has nothing but the set of operators behind its tensors.
+            let noticed = |hazard: &Hazard| ["missing-padding", "missing-operators"].contains(&hazard.code);
             let noticed = outcome.as_ref().is_ok_and(|parsed| parsed.hazards.iter().any(noticed));
             assert!(outcome.is_err() || noticed, "{name} at {at}: {outcome:?}");
         }
@@ -160,10 +162,16 @@ fn a_flipped_bit_never_panics() {
             if let Ok(parsed) = parse(&bytes, &name, 0, &Limits::default()) {
                 for tensor in &parsed.tensors {
                     let storage = &tensor.storage;
-                    let stored = &bytes[storage.offset as usize..][..storage.len as usize];
                     let Some((per, size)) = tensor.encoding.granule() else { continue };
+                    let mut stored = vec![0; storage.len as usize];
+                    if storage.offset < bytes.len() as u64 {
+                        stored.copy_from_slice(&bytes[storage.offset as usize..][..storage.len as usize]);
+                    } else if parsed.derived.read_exact_at(&bytes, storage.offset, &mut stored).is_err() {
+                        // Compressed bytes that are broken are found when they are read.
+                        continue;
+                    }
                     let mut out = vec![0.0; stored.len() / size as usize * per as usize];
-                    assert!(decode(tensor.encoding, stored, &mut out), "{name}: {}", tensor.name);
+                    assert!(decode(tensor.encoding, &stored, &mut out), "{name}: {}", tensor.name);
                 }
             }
             bytes[at] ^= bit;

@@ -136,7 +136,28 @@ impl Directory {
             .flat_map(|end| with(end))
             .filter(|n| !beside_weights(n))
             .collect();
-        if torch.is_empty() { Layout::Nothing } else { Layout::Files(torch) }
+        if !torch.is_empty() {
+            return Layout::Files(torch);
+        }
+        if let Some(map) = with(".msgpack.index.json").first() {
+            return Layout::Sharded { map: map.clone(), extension: ".msgpack" };
+        }
+        // Each of these is a model by itself; several of arrays may be one.
+        for end in [".onnx", ".msgpack"] {
+            match with(end) {
+                files if files.is_empty() => {}
+                files if files.len() == 1 => return Layout::Files(files),
+                files => return Layout::Choice(files),
+            }
+        }
+        // The last are not read; that is said with the way out, which "no weights" would not be.
+        for end in [".npz", ".npy", ".keras", ".h5", ".hdf5", ".index"] {
+            let files = with(end);
+            if !files.is_empty() {
+                return Layout::Files(files);
+            }
+        }
+        Layout::Nothing
     }
 
     /// Files that a loader might run.

@@ -52,7 +52,7 @@ pub(crate) fn open_merged(
     let found = WEIGHTS.iter().find(|name| directory.names.iter().any(|n| n == *name));
     let name = found.ok_or_else(|| missing(WEIGHTS[0]))?;
     let file = directory.file(name, options.backend)?.ok_or_else(|| missing(name))?;
-    assembly.add(file, (*name).to_owned())?;
+    assembly.add(file, (*name).to_owned(), Some(&directory))?;
     merge(opened, assembly, &config)
 }
 

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use stemmata_formats::packed::{Inventory, inventory};
-use stemmata_formats::{Detected, Limits, Parsed, ReadAt, detect, parse, parse_shard_map};
+use stemmata_formats::{Detected, FormatError, Limits, Parsed, ReadAt, detect, parse, parse_shard_map};
 use stemmata_model::{
     Checkpoint, Config, Container, FileEntry, Hazard, Level, ModelRef, Tensor, Weights, printable,
 };
@@ -124,7 +124,7 @@ fn assemble_remote<'a>(
     let file = directory.file(name, options.backend)?;
     let file = file.ok_or_else(|| SourceError::MissingShard { file: printable(name) })?;
     let mut assembly = Assembly::new(options);
-    assembly.add(file, name.to_owned())?;
+    assembly.add(file, name.to_owned(), Some(&directory))?;
     if assembly.container != Some(Container::Gguf) {
         assembly.side_files(&directory);
     }
@@ -165,13 +165,14 @@ const TAIL: u64 = 22 + 65_535;
 fn open_file<'a>(path: &Path, options: &'a OpenOptions<'a>) -> Result<Assembly<'a>, SourceError> {
     let name = path.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
     let mut assembly = Assembly::new(options);
-    assembly.add(StoredFile::Local(FileBytes::open(path, options.backend)?), name)?;
-    // A config beside a single file describes it; GGUF describes itself.
     let parent = path.parent().map(|p| if p.as_os_str().is_empty() { Path::new(".") } else { p });
+    let directory = parent.and_then(|p| Directory::open(p).ok());
+    assembly.add(StoredFile::Local(FileBytes::open(path, options.backend)?), name, directory.as_ref())?;
+    // A config beside a single file describes it; GGUF describes itself.
     if assembly.container != Some(Container::Gguf)
-        && let Some(directory) = parent.and_then(|p| Directory::open(p).ok())
+        && let Some(directory) = &directory
     {
-        assembly.side_files(&directory);
+        assembly.side_files(directory);
     }
     assembly.hazards.extend(shards::missing(&assembly.names));
     Ok(assembly)
@@ -220,8 +221,8 @@ fn open_directory<'a>(
     for name in &names {
         assembly.check_stop()?;
         let file = directory.file(name, options.backend)?;
-        assembly
-            .add(file.ok_or_else(|| SourceError::MissingShard { file: printable(name) })?, name.clone())?;
+        let file = file.ok_or_else(|| SourceError::MissingShard { file: printable(name) })?;
+        assembly.add(file, name.clone(), Some(directory))?;
     }
     if let Some(map) = mapped {
         assembly.check_shard_map(&map.entries);
@@ -277,12 +278,19 @@ impl<'a> Assembly<'a> {
         }
     }
 
-    pub(crate) fn add(&mut self, file: StoredFile, name: String) -> Result<(), SourceError> {
+    /// Reads the inventory of one file. `beside` is where the files lie that it may say hold numbers of its tensors.
+    pub(crate) fn add(
+        &mut self,
+        file: StoredFile,
+        name: String,
+        beside: Option<&Directory>,
+    ) -> Result<(), SourceError> {
         self.check_stop()?;
         let shown = printable(&name);
         let index = self.files.len() as u32;
         let mut parsed = parse(&file, &name, index, &self.options.limits)?;
         self.check_extension(&file, &shown)?;
+        let outside = self.outside(&parsed, index, beside)?;
         for tensor in std::mem::take(&mut parsed.tensors) {
             if let Some(other) = self.tensors.get(&tensor.name) {
                 return Err(SourceError::TensorTwice {
@@ -295,6 +303,8 @@ impl<'a> Assembly<'a> {
         }
         self.hazards.append(&mut parsed.hazards);
         self.container.get_or_insert(parsed.container);
+        let derived = std::mem::take(&mut parsed.derived);
+        let external = std::mem::take(&mut parsed.external);
         if self.parsed.is_none() {
             self.config = std::mem::take(&mut parsed.config);
             self.declared = std::mem::take(&mut parsed.declared);
@@ -302,15 +312,56 @@ impl<'a> Assembly<'a> {
             self.parsed = Some(parsed);
         }
         self.read.extend(file.id());
-        self.files.push(file);
+        self.files.push(if derived.is_empty() { file } else { StoredFile::Derived(Box::new(file), derived) });
         self.names.push(name);
+        self.read.extend(outside.iter().filter_map(StoredFile::id));
+        self.files.extend(outside);
+        self.names.extend(external);
         Ok(())
+    }
+
+    /// Opens the files that hold numbers of the tensors of file `index`, and compares the ranges with what is there.
+    fn outside(
+        &self,
+        parsed: &Parsed,
+        index: u32,
+        beside: Option<&Directory>,
+    ) -> Result<Vec<StoredFile>, SourceError> {
+        let missing = |name: &String| SourceError::MissingShard { file: printable(name) };
+        let open = |name: &String| {
+            beside
+                .ok_or_else(|| missing(name))?
+                .file(name, self.options.backend)?
+                .ok_or_else(|| missing(name))
+        };
+        let files = parsed.external.iter().map(open).collect::<Result<Vec<StoredFile>, SourceError>>()?;
+        for tensor in parsed.tensors.iter().filter(|tensor| tensor.storage.file > index) {
+            let place = (tensor.storage.file - index - 1) as usize;
+            let (Some(file), Some(name)) = (files.get(place), parsed.external.get(place)) else { continue };
+            let (start, available) = (tensor.storage.offset, file.len());
+            let end = start.saturating_add(tensor.storage.len);
+            if end > available {
+                return Err(SourceError::Format(FormatError::Truncated {
+                    file: printable(name),
+                    subject: format!("tensor `{}`", printable(&tensor.name)),
+                    start,
+                    end,
+                    place: "the file",
+                    available,
+                }));
+            }
+        }
+        Ok(files)
     }
 
     fn check_extension(&mut self, file: &StoredFile, name: &str) -> Result<(), SourceError> {
         let expected: &[&str] = match detect(file)? {
             Detected::Safetensors => &["safetensors"],
             Detected::Gguf => &["gguf"],
+            Detected::Npy => &["npy"],
+            Detected::Npz => &["npz"],
+            Detected::Onnx => &["onnx", "pb"],
+            Detected::Msgpack => &["msgpack", "flax"],
             Detected::TorchZip | Detected::TorchLegacy => &["bin", "pt", "pth", "ckpt", "pkl", "model"],
             _ => &[],
         };
