@@ -5,7 +5,7 @@
 
 use crate::document::Refusal;
 use crate::hazards::Hazards;
-use crate::json::Scanner;
+use crate::json::{Kind, Scanner};
 use crate::source::Source;
 use crate::{FormatError, Limits, Parsed, ReadAt};
 use std::collections::BTreeMap;
@@ -130,6 +130,12 @@ impl HeaderReader<'_, '_> {
     fn metadata(&mut self, scanner: &mut Scanner) -> Result<(), Refusal> {
         if self.metadata.is_some() {
             return Ok(scanner.fail("`__metadata__` occurs twice")?);
+        }
+        // MLX writes this where it has nothing to say, and the reference takes it.
+        if scanner.kind()? == Kind::Null {
+            scanner.skip()?;
+            self.metadata = Some(BTreeMap::new());
+            return Ok(());
         }
         let mut map = BTreeMap::new();
         scanner.object(|scanner, key| {
@@ -362,6 +368,7 @@ mod tests {
             2,
             Err("overlaps"),
         );
+        check(r#"{"__metadata__":null}"#, 0, Ok(""));
         check(r#"{"__metadata__":{"a":1}}"#, 0, Err("expected a string"));
         check(r#"[]"#, 0, Err("expected an object"));
     }

@@ -271,6 +271,17 @@ impl<'a> Assembly<'a> {
         }
     }
 
+    /// Whether its weights are GGUF.
+    pub(crate) fn is_gguf(&self) -> bool {
+        self.container == Some(Container::Gguf)
+    }
+
+    /// Whether it has tensors that are named as factors of low-rank changes are.
+    pub(crate) fn has_factors(&self) -> bool {
+        let factors = ["lora_down", "lora_A", "lora.down"];
+        self.tensors.keys().any(|name| factors.iter().any(|factor| name.contains(factor)))
+    }
+
     fn check_stop(&self) -> Result<(), SourceError> {
         match self.options.stop {
             Some(stop) if stop.load(Ordering::Relaxed) => Err(SourceError::Interrupted),
