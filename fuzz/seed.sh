@@ -37,7 +37,7 @@ printf '\000left\tright\twinner\na\tb\tleft\nb\ta\ttie\n' > corpus/votes/sides
 printf '\006{"model_a":"x","model_b":"y","winner":"model_b","meta":{"a":{"h1":2}},"b":1}\n' > corpus/votes/json
 printf '\010model_a_name,model_b_name,chosen_model_name,both_equal\na,b,,True\na,b,a,False\n' > corpus/votes/comparia
 # One inventory of each packed scheme: its number, then what its extents and contents are drawn from.
-for scheme in 0 1 2 3 4 5 6 7; do
+for scheme in 0 1 2 3 4 5 6 7 8 9; do
     { printf "\\$(printf %o $((80 + scheme)))"; head -c 400 ../attacks/make.py; } > "corpus/packed/$scheme"
 done
 # A sketch without its checksum, which the target appends.

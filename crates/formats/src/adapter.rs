@@ -13,7 +13,8 @@ const UNREAD: &[&str] =
     &["use_qalora", "use_bdlora", "lora_bias", "layer_replication", "alora_invocation_tokens"];
 
 /// What kohya's scripts put before the names of modules, whose dots they turn into underscores.
-const KOHYA: [&str; 6] = ["lora_unet_", "lora_transformer_", "lora_te1_", "lora_te2_", "lora_te3_", "lora_te_"];
+const KOHYA: [&str; 6] =
+    ["lora_unet_", "lora_transformer_", "lora_te1_", "lora_te2_", "lora_te3_", "lora_te_"];
 
 /// The settings of a low-rank adapter.
 #[derive(Clone, Debug)]
@@ -92,7 +93,9 @@ impl AdapterConfig {
             return fail("the GGUF file does not say that it is a low-rank adapter");
         }
         match number(config, "adapter.lora.alpha") {
-            Some(alpha) => Ok(AdapterConfig { config: Config::default(), alpha: Some(alpha), alphas: BTreeMap::new() }),
+            Some(alpha) => {
+                Ok(AdapterConfig { config: Config::default(), alpha: Some(alpha), alphas: BTreeMap::new() })
+            }
             None => fail("the key `adapter.lora.alpha` is missing"),
         }
     }
@@ -147,7 +150,9 @@ impl AdapterConfig {
         let mut magnitudes: BTreeMap<String, Tensor> = BTreeMap::new();
         let flattened = flattened(base);
         let place = |name: &str| match KOHYA.iter().find_map(|head| name.strip_prefix(head)) {
-            Some(module) => flattened.get(module.strip_suffix(".weight").unwrap_or(module)).copied().flatten(),
+            Some(module) => {
+                flattened.get(module.strip_suffix(".weight").unwrap_or(module)).copied().flatten()
+            }
             None => place(name, base),
         };
         for tensor in adapter {
@@ -194,13 +199,15 @@ impl AdapterConfig {
             let change = match magnitudes.remove(&module) {
                 Some(magnitude) => change.and_then(|change| change.with_magnitude(magnitude)),
                 None if self.config.flag("use_dora") == Some(true) => {
-                    let reason = format!("`use_dora` is set, and module `{}` has no magnitudes", printable(&module));
+                    let reason =
+                        format!("`use_dora` is set, and module `{}` has no magnitudes", printable(&module));
                     return Err(AdapterError::Setting { reason });
                 }
                 None => change,
             };
-            let change = change.map_err(|error| {
-                AdapterError::Tensor { tensor: name, reason: format!("does not fit: {error}") }
+            let change = change.map_err(|error| AdapterError::Tensor {
+                tensor: name,
+                reason: format!("does not fit: {error}"),
             })?;
             changes.insert(index, Change::Add(change));
             changed = true;
@@ -336,10 +343,24 @@ mod tests {
         check(plain, &[a, b, (m.0, &[4])], Err("one magnitude for each stored row"));
         check(plain, &[a, b, ("x.lora_magnitude_vector", &[6])], Err("belongs to no factors"));
         let kohya = |end: &'static str, shape: &'static [u64]| (end, shape);
-        let (down, up) = (kohya("lora_unet_layers_0_q.lora_down.weight", &[2, 4]), kohya("lora_unet_layers_0_q.lora_up.weight", &[6, 2]));
+        let (down, up) = (
+            kohya("lora_unet_layers_0_q.lora_down.weight", &[2, 4]),
+            kohya("lora_unet_layers_0_q.lora_up.weight", &[6, 2]),
+        );
         check(plain, &[down, up, ("lora_unet_layers_0_q.alpha", &[])], Ok(&[1]));
-        check(plain, &[("lora_unet_q_layers.lora_down.weight", &[2, 4]), ("lora_unet_q_layers.lora_up.weight", &[6, 2])], Err("no place in the base"));
-        check(plain, &[("layers.0.q.weight.lora_a", &[2, 4]), ("layers.0.q.weight.lora_b", &[6, 2])], Ok(&[1]));
+        check(
+            plain,
+            &[
+                ("lora_unet_q_layers.lora_down.weight", &[2, 4]),
+                ("lora_unet_q_layers.lora_up.weight", &[6, 2]),
+            ],
+            Err("no place in the base"),
+        );
+        check(
+            plain,
+            &[("layers.0.q.weight.lora_a", &[2, 4]), ("layers.0.q.weight.lora_b", &[6, 2])],
+            Ok(&[1]),
+        );
         check(
             r#"{"lora_alpha":16,"alpha_pattern":{"q|k":4}}"#,
             &[a, b],

@@ -26,6 +26,7 @@ mod port;
 pub mod safetensors;
 mod shard_map;
 mod source;
+mod template;
 mod tokenizer;
 pub mod torch;
 mod zip;
@@ -40,6 +41,7 @@ pub use error::FormatError;
 pub use limits::Limits;
 pub use port::ReadAt;
 pub use shard_map::{ShardMap, parse_shard_map};
+pub use template::{parse_template, parse_templates};
 pub use tokenizer::parse_tokenizer;
 
 use std::collections::BTreeMap;

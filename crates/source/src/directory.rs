@@ -162,14 +162,32 @@ impl Directory {
 
     /// Files that a loader might run.
     pub(crate) fn hazards(&self) -> Vec<Hazard> {
-        let code = self.names.iter().filter(|n| n.ends_with(".py"));
-        code.map(|name| Hazard {
-            code: "code-file",
-            level: Level::Note,
+        let hazard = |name: &String, code, level, message: &str| Hazard {
+            code,
+            level,
             subject: printable(name),
-            message: "a loader that trusts remote code would run this file; it was not run".to_owned(),
-        })
-        .collect()
+            message: message.to_owned(),
+        };
+        let ends =
+            |name: &str, ends: &[&str]| ends.iter().any(|end| name.to_ascii_lowercase().ends_with(end));
+        let found = self.names.iter().filter_map(|name| match name {
+            _ if ends(name, &[".py"]) => {
+                let message = "a loader that trusts remote code would run this file; it was not run";
+                Some(hazard(name, "code-file", Level::Note, message))
+            }
+            _ if ends(name, &[".so", ".dll", ".dylib", ".exe", ".pyc", ".pyd", ".jar", ".node"]) => {
+                let message =
+                    "machine code or compiled code beside weights, which no checkpoint needs; it was not run";
+                Some(hazard(name, "code-file", Level::Danger, message))
+            }
+            _ if ends(name, &[".pkl", ".pickle", ".joblib", ".dill", ".cloudpickle"]) => {
+                let message =
+                    "a pickle beside the weights: loading it would run what it says; it was not read";
+                Some(hazard(name, "pickle-beside", Level::Warning, message))
+            }
+            _ => None,
+        });
+        found.collect()
     }
 }
 

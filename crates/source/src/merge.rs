@@ -71,7 +71,9 @@ pub(crate) fn open_merged(
         }
         // Without a configuration the one file of factors there is.
         None => match directory.layout() {
-            Layout::Files(names) if names.len() == 1 => names.into_iter().next().ok_or_else(|| missing(CONFIG))?,
+            Layout::Files(names) if names.len() == 1 => {
+                names.into_iter().next().ok_or_else(|| missing(CONFIG))?
+            }
             _ => return Err(missing(CONFIG)),
         },
     };

@@ -241,6 +241,8 @@ pub(crate) struct Assembly<'a> {
     /// Every file that was opened.
     pub(crate) read: Vec<FileId>,
     names: Vec<String>,
+    /// What each file of a split GGUF says: its number, how many there are, how many tensors in all.
+    split: Vec<(u64, u64, Option<u64>)>,
     tensors: BTreeMap<String, Tensor>,
     parsed: Option<Parsed>,
     pub(crate) config: Config,
@@ -260,6 +262,7 @@ impl<'a> Assembly<'a> {
             files: Vec::new(),
             read: Vec::new(),
             names: Vec::new(),
+            split: Vec::new(),
             tensors: BTreeMap::new(),
             parsed: None,
             config: Config::default(),
@@ -314,6 +317,13 @@ impl<'a> Assembly<'a> {
         }
         self.hazards.append(&mut parsed.hazards);
         self.container.get_or_insert(parsed.container);
+        if let Some(count) = parsed.config.count("split.count").filter(|count| *count > 1) {
+            self.split.push((
+                parsed.config.count("split.no").unwrap_or(0),
+                count,
+                parsed.config.count("split.tensors.count"),
+            ));
+        }
         let derived = std::mem::take(&mut parsed.derived);
         let external = std::mem::take(&mut parsed.external);
         if self.parsed.is_none() {
@@ -449,8 +459,35 @@ impl<'a> Assembly<'a> {
         }
     }
 
+    /// Whether the files of a split GGUF belong together, as far as they say.
+    fn check_split(&mut self) {
+        let Some((_, count, tensors)) = self.split.first().copied() else { return };
+        let numbers: Vec<u64> = self.split.iter().map(|(number, _, _)| *number).collect();
+        let alike = self.split.iter().all(|(_, of, all)| *of == count && (all.is_none() || *all == tensors));
+        let whole =
+            numbers.len() as u64 == count && (0..count).zip(&numbers).all(|(due, number)| due == *number);
+        let held = self.tensors.len() as u64;
+        let message = if !alike {
+            "the files count themselves or their tensors differently: they are parts of different models"
+                .to_owned()
+        } else if !whole {
+            format!(
+                "{} of {count} files were read, and their numbers are not 0 to {}",
+                numbers.len(),
+                count - 1
+            )
+        } else if tensors.is_some_and(|tensors| tensors != held) {
+            format!("the files hold {held} tensors and say that they hold {}", tensors.unwrap_or(0))
+        } else {
+            return;
+        };
+        let subject = self.names.first().map(|name| printable(name)).unwrap_or_default();
+        self.hazards.push(Hazard { code: "mismatched-shards", level: Level::Warning, subject, message });
+    }
+
     /// Puts packed tensors together.
     pub(crate) fn finish(mut self) -> Opened {
+        self.check_split();
         let container = self.container.expect("at least one file was parsed");
         let (config, declared) = (std::mem::take(&mut self.config), std::mem::take(&mut self.declared));
         let tokenizer = self.tokenizer.take();

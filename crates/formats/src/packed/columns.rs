@@ -238,9 +238,7 @@ impl Columns {
         let code = match self.order {
             // One in every place, added to the word as a whole: the inverse of how the reference takes it away, carries
             // between places included.
-            Order::Gptq(Zeros::LessOne) => {
-                word.wrapping_add(u32::MAX / mask) >> (place * self.bits) & mask
-            }
+            Order::Gptq(Zeros::LessOne) => word.wrapping_add(u32::MAX / mask) >> (place * self.bits) & mask,
             Order::Gptq(_) => word >> (place * self.bits) & mask,
             Order::Awq => word >> (4 * AWQ_PLACE[place as usize]) & mask,
         };

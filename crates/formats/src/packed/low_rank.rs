@@ -62,7 +62,8 @@ impl LowRank {
         if [rows, cols, rank].contains(&0) {
             return Err(FactorError::NoMatrix);
         }
-        let (upright, turned) = ((rows, cols) == (outputs, inputs), base.shape.len() == 2 && (cols, rows) == (outputs, inputs));
+        let (upright, turned) =
+            ((rows, cols) == (outputs, inputs), base.shape.len() == 2 && (cols, rows) == (outputs, inputs));
         if rank != b_rank || !upright && !turned {
             return Err(FactorError::Extents);
         }
@@ -80,7 +81,8 @@ impl LowRank {
 
     /// The change with the norms that the rows have afterwards.
     pub(crate) fn with_magnitude(self, magnitude: Tensor) -> Result<LowRank, FactorError> {
-        let number = magnitude.encoding.is_float() && magnitude.encoding.granule().is_some_and(|(per, _)| per == 1);
+        let number =
+            magnitude.encoding.is_float() && magnitude.encoding.granule().is_some_and(|(per, _)| per == 1);
         if self.transposed || magnitude.elements() != self.rows || !number {
             return Err(FactorError::Magnitudes);
         }
@@ -150,7 +152,8 @@ impl LowRank {
                     let mut whole = vec![0.0; self.cols as usize];
                     base.read(pieces, scratch, row * self.cols, &mut whole)?;
                     self.add(pieces, &mut scratch.factors, row * self.cols, &mut whole)?;
-                    let norm = whole.iter().map(|value| f64::from(*value) * f64::from(*value)).sum::<f64>().sqrt();
+                    let norm =
+                        whole.iter().map(|value| f64::from(*value) * f64::from(*value)).sum::<f64>().sqrt();
                     let ratio = scratch.factors.magnitudes[row as usize] / norm as f32;
                     scratch.factors.ratios[row as usize] = Some(ratio);
                     ratio

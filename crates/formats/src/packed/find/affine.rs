@@ -39,7 +39,9 @@ impl Finder<'_> {
         let tensor = &self.stored[index];
         match tensor.shape.split_last() {
             _ if tensor.storage.strides.is_some() => Err(NOT_PLAIN),
-            Some((last, outer)) if *last > 0 && !outer.is_empty() && !outer.contains(&0) => Ok((outer, *last)),
+            Some((last, outer)) if *last > 0 && !outer.is_empty() && !outer.contains(&0) => {
+                Ok((outer, *last))
+            }
             _ => Err(SHAPES_DIFFER),
         }
     }
@@ -204,7 +206,14 @@ impl Finder<'_> {
         // One scale for all is one for a matrix of all rows.
         let rows = if factors.elements() == 1 { matrices * rows } else { *rows };
         let (codes_of, scales_of) = (payload.clone(), factors.clone());
-        let form = Scaled { codes: codes_of, scales: scales_of, rows, cols: *cols, tile: (rows, *cols), factor: None };
+        let form = Scaled {
+            codes: codes_of,
+            scales: scales_of,
+            rows,
+            cols: *cols,
+            tile: (rows, *cols),
+            factor: None,
+        };
         let (name, shape) = (payload.name.clone(), payload.shape.clone());
         self.put_together(name, shape, "nvfp4", codes, &[scales], Origin::Scaled(form))
     }

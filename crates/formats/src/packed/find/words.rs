@@ -25,13 +25,15 @@ impl Finder<'_> {
         let stated = self.config.count("quantization_config.bits").and_then(|bits| u32::try_from(bits).ok());
         let fits = |bits: &u32| {
             let wide = u64::from(*bits);
-            let all_inputs = |words: u64| words.checked_mul(32).filter(|n| n.is_multiple_of(wide)).map(|n| n / wide);
+            let all_inputs =
+                |words: u64| words.checked_mul(32).filter(|n| n.is_multiple_of(wide)).map(|n| n / wide);
             let indexed = |index: usize| {
                 let inputs = if across == outputs { all_inputs(down) } else { Some(down) };
                 inputs.is_some_and(|inputs| self.stored[index].shape == [inputs])
             };
             zero_words == (outputs * wide).div_ceil(32)
-                && (across == outputs && all_inputs(down).is_some() || across.checked_mul(32) == Some(outputs * wide))
+                && (across == outputs && all_inputs(down).is_some()
+                    || across.checked_mul(32) == Some(outputs * wide))
                 && group_of.is_none_or(indexed)
         };
         let mut widths = stated.into_iter().chain([4, 2, 8, 3]).filter(|bits| [2, 3, 4, 8].contains(bits));
