@@ -55,6 +55,9 @@ pub fn parse(file: &dyn ReadAt, name: &str, file_index: u32, limits: &Limits) ->
             format!("bytes {at}..{} behind the outermost map belong to no tensor", source.len)
         });
     }
+    if walk.tensors.is_empty() {
+        walk.hazards.file("no-tensors", Level::Warning, || "no tensor was found in the file".into());
+    }
     let Walk { hazards, derived, tensors, .. } = walk;
     let tensors = tensors.into_values().collect();
     Ok(Parsed { tensors, derived, ..Parsed::of(Container::Msgpack, hazards.finish()) })

@@ -43,6 +43,9 @@ pub fn parse(file: &dyn ReadAt, name: &str, file_index: u32, limits: &Limits) ->
         reader.archive()?;
         Container::Npz
     };
+    if reader.tensors.is_empty() {
+        reader.hazards.file("no-tensors", Level::Warning, || "no tensor was found in the file".into());
+    }
     let Reader { hazards, derived, mut tensors, .. } = reader;
     tensors.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(Parsed { tensors, derived, ..Parsed::of(container, hazards.finish()) })

@@ -83,6 +83,9 @@ pub fn parse(file: &dyn ReadAt, name: &str, file_index: u32, limits: &Limits) ->
                 .into()
         });
     }
+    if walk.tensors.is_empty() {
+        walk.hazards.file("no-tensors", Level::Warning, || "no tensor was found in the file".into());
+    }
     let Walk { hazards, derived, tensors, external, .. } = walk;
     let tensors: Vec<Tensor> = tensors.into_values().collect();
     Ok(Parsed { tensors, derived, external, ..Parsed::of(Container::Onnx, hazards.finish()) })
