@@ -4,7 +4,7 @@ set -eu
 cd "$(dirname "$0")"
 golden=../crates/formats/tests/golden
 attacks=../attacks
-for target in torch_zip pickle gguf safetensors shard_map config tokenizer decode packed sketch votes; do
+for target in torch_zip pickle gguf safetensors shard_map config tokenizer decode packed npz onnx msgpack template sketch votes; do
     mkdir -p "corpus/$target"
 done
 cp "$golden"/*.safetensors corpus/safetensors/
@@ -12,6 +12,10 @@ cp "$golden"/*.gguf corpus/gguf/
 cp "$golden"/*.gguf corpus/decode/
 cp "$golden"/*.pt corpus/torch_zip/
 cp "$golden"/*.pt corpus/pickle/
+cp "$golden"/*.npy "$golden"/*.npz "$attacks"/numpy/* corpus/npz/
+cp "$golden"/*.onnx "$attacks"/onnx/* corpus/onnx/
+cp "$golden"/*.msgpack "$attacks"/msgpack/* corpus/msgpack/
+cp "$attacks"/templates/* corpus/template/
 [ ! -d "$attacks/safetensors" ] || cp "$attacks"/safetensors/* corpus/safetensors/
 [ ! -d "$attacks/gguf" ] || cp "$attacks"/gguf/* corpus/gguf/
 [ ! -d "$attacks/torch" ] || cp "$attacks"/torch/* corpus/torch_zip/

@@ -53,7 +53,7 @@ pub enum AdapterError {
 #[derive(Clone, Debug)]
 pub enum Change {
     /// Adds a product of two factors.
-    Add(LowRank),
+    Add(Box<LowRank>),
     /// Takes its place.
     Replace(Tensor),
 }
@@ -209,7 +209,7 @@ impl AdapterConfig {
                 tensor: name,
                 reason: format!("does not fit: {error}"),
             })?;
-            changes.insert(index, Change::Add(change));
+            changes.insert(index, Change::Add(Box::new(change)));
             changed = true;
         }
         if let Some(magnitude) = magnitudes.into_values().next() {

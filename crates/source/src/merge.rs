@@ -116,7 +116,7 @@ fn merge(base: Opened, adapter: Assembly<'_>, mut config: AdapterConfig) -> Resu
         }
         let entry = std::mem::replace(&mut entries[index], Entry::stored(tensor));
         entries[index] = match change {
-            Change::Add(change) => entry.plus(change),
+            Change::Add(change) => entry.plus(*change),
             Change::Replace(tensor) => {
                 undecoded.remove(&index);
                 Entry::stored(tensor)

@@ -42,7 +42,7 @@ impl Store {
         let start = storage.offset + offset;
         self.read.fetch_add(len, Ordering::Relaxed);
         // Places behind the end are not mapped.
-        if let Some(map) = file.mapped().filter(|map| start < map.len() as u64) {
+        if let Some(map) = file.mapped().filter(|map| start < map.len()) {
             let bytes = usize::try_from(start).ok().and_then(|s| map.get(s..s.checked_add(len as usize)?));
             return bytes.map(use_bytes).ok_or_else(|| {
                 self.io(tensor, start, len, std::io::Error::from(std::io::ErrorKind::UnexpectedEof))
