@@ -136,7 +136,9 @@ impl Directory {
             .flat_map(|end| with(end))
             .filter(|n| !beside_weights(n))
             .collect();
-        if !torch.is_empty() {
+        // Beside a model in ONNX a file of any name may hold its numbers.
+        let is_torch = |name: &String| name.starts_with("pytorch_model") || !name.ends_with(".bin");
+        if !torch.is_empty() && (with(".onnx").is_empty() || torch.iter().any(is_torch)) {
             return Layout::Files(torch);
         }
         if let Some(map) = with(".msgpack.index.json").first() {

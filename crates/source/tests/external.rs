@@ -35,6 +35,8 @@ fn external_data_is_read_inside_the_directory_only() {
     let bytes: Vec<u8> = [0.0f32, 1.5, -2.5].iter().flat_map(|x| x.to_le_bytes()).collect();
     std::fs::write(inside.join("data/weights.bin"), &bytes).unwrap();
     std::fs::write(folder.path().join("secret.bin"), &bytes).unwrap();
+    // Not to be taken for weights of PyTorch.
+    std::fs::write(inside.join("weights.bin"), &bytes).unwrap();
     let path = inside.join("model.onnx");
     let write = |location: &str, offset| std::fs::write(&path, model(location, offset)).unwrap();
 
