@@ -133,7 +133,7 @@ def make_gguf():
     gguf("version-0", gg(version=0), "version 0", "error:version 0")
     gguf("version-1", gg(version=1), "version 1, with narrower lengths", "error:version 1")
     gguf("version-4", gg(version=4), "a version of the future", "error:version 4")
-    gguf("big-endian", gg(version=3 << 24), "a byte-swapped file", "error:big-endian")
+    gguf("big-endian", gg(version=3 << 24), "a byte-swapped file", "hazard:big-endian")
     gguf("tensors-2-63", gg(n_tensors=2**63), "2^63 tensors", "error:the number of tensors")
     gguf("keys-minus-one", gg(n_keys=2**64 - 1), "minus one keys", "error:the number of keys")
     gguf("keys-absent", gg(n_keys=1000), "a thousand keys in a file of 24 bytes", "error:a section of 1000 keys")
@@ -421,7 +421,7 @@ def make_json():
 
 # --- packed weights --------------------------------------------------------------------------------------------------
 
-SIZES = {"F32": 4, "I32": 4, "F16": 2, "I64": 8}
+SIZES = {"U32": 4, "F32": 4, "I32": 4, "F16": 2, "I64": 8}
 
 
 def packed(name, pieces, sentence, expected):
@@ -499,10 +499,247 @@ def make_packed():
     packed("int4-shape-huge", integers(8, 2**62), "2^62 inputs", "undecoded:do not fit")
     packed("int4-shape-negative", integers(8, -32), "a negative number of inputs", "undecoded:do not fit")
     packed("int4-ragged-groups", integers(8, 31), "groups that do not divide the inputs", "undecoded:do not fit")
+    mlx = {"a.weight": ("U32", [8, 8]), "a.scales": ("F16", [8, 1]), "a.biases": ("F16", [8, 1])}
+    packed("mlx-no-width", mlx | {"a.weight": ("U32", [8, 16])}, "codes whose width nobody states: four bits or eight", "undecoded:width is not stated")
+    packed("mlx-odd-width", mlx | {"a.weight": ("U32", [8, 7])}, "codes of a width that does not exist", "undecoded:width is not stated")
+    packed("mlx-short-biases", mlx | {"a.biases": ("F16", [8, 2])}, "offsets for other groups than the scales", "undecoded:do not fit")
+    packed("mlx-no-groups", mlx | {"a.scales": ("F16", [8, 0]), "a.biases": ("F16", [8, 0])}, "no group at all", "undecoded:do not fit")
+    packed("mlx-absurd", {"a.weight": ("U32", [2**40, 0]), "a.scales": ("F16", [2**40, 0]), "a.biases": ("F16", [0])}, "2^40 rows of nothing", "undecoded:do not fit")
+    fp4 = {"a.weight_packed": ("U8", [8, 16]), "a.weight_scale": ("F8_E4M3", [8, 2]), "a.weight_global_scale": ("F32", [1], struct.pack("<f", 2))}
+    packed("nvfp4-whole-zero", fp4 | {"a.weight_global_scale": ("F32", [1], struct.pack("<f", 0))}, "a division by a scale of zero", "undecoded:zero or no number")
+    packed("nvfp4-whole-nan", fp4 | {"a.weight_global_scale": ("F32", [1], struct.pack("<f", float("nan")))}, "a scale that is no number", "undecoded:zero or no number")
+    packed("nvfp4-two-wholes", fp4 | {"a.weight_global_scale": ("F32", [2])}, "two scales of the whole", "undecoded:not one number")
+    packed("nvfp4-short-scales", fp4 | {"a.weight_scale": ("F8_E4M3", [8, 1])}, "scales for fewer blocks than there are", "undecoded:do not fit")
     packed("int4-no-scales", less(integers(8, 32), "a.weight_scale"), "codes without scales", "undecoded:scales are missing")
 
 
-for make in [make_safetensors, make_gguf, make_pickles, make_tensors, make_zips, make_streams, make_shards, make_json, make_packed]:
+# --- NumPy -----------------------------------------------------------------------------------------------------------
+
+
+def npy(descr="<f4", shape="(2,)", data=b"\0" * 8, header=None, version=1, length=None, fortran="False"):
+    header = (header or f"{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': {shape}, }}").encode()
+    size = len(header) if length is None else length
+    return b"\x93NUMPY" + bytes([version, 0]) + struct.pack("<H" if version == 1 else "<I", size) + header + data
+
+
+def numpy(name, content, sentence, expected):
+    attack(f"numpy/{name}", content, sentence, expected)
+
+
+def deflated(entries, claimed=None):
+    """A zip archive with deflated entries, whose sizes may be claimed."""
+    out, directory = b"", b""
+    for name, content in entries:
+        packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+        packed = packer.compress(content) + packer.flush()
+        size = len(content) if claimed is None else claimed
+        fields = struct.pack("<HHHHHIIIHH", 20, 0, 8, 0, 0, zlib.crc32(content), len(packed), size, len(name), 0)
+        directory += b"PK\x01\x02" + struct.pack("<H", 20) + fields + struct.pack("<HHHII", 0, 0, 0, 0, len(out)) + name.encode()
+        out += b"PK\x03\x04" + fields + name.encode() + packed
+    return out + directory + b"PK\x05\x06" + struct.pack("<HHHHIIH", 0, 0, len(entries), len(entries), len(directory), len(out), 0)
+
+
+def make_numpy():
+    call = b"\x80\x02cos\nsystem\nX\x02\0\0\0id\x85R."
+    numpy("objects.npy", npy("|O", "(1,)", call), "an array of objects, which is a pickle that runs a program", "hazard:pickle-global")
+    numpy("objects-inside.npy", npy(header="{'descr': [('a', '<f4'), ('b', '|O')], 'fortran_order': False, 'shape': (1,)}", data=call),
+          "objects in a field of a record", "hazard:pickle-inside")
+    numpy("objects.npz", zipped([("a.npy", npy("|O", "(1,)", call))]), "the same in an archive", "hazard:pickle-global")
+    numpy("objects-deflated.npz", deflated([("a.npy", npy("|O", "(1,)", call))]), "the same, compressed: scanners that look at stored bytes see nothing", "hazard:pickle-global")
+    numpy("expression.npy", npy(header="{'descr': '<f4', 'fortran_order': False, 'shape': (__import__('os').system('id'),)}"), "a header that is an expression", "error:no number")
+    numpy("call.npy", npy(header="__import__('os').system('id')"), "a header that is a call", "error:is not the literal")
+    numpy("header-4-gib.npy", npy(version=2, length=2**32 - 1), "a header of 4 GiB", "error:the limit is 65536")
+    numpy("header-cut.npy", npy()[:20], "a header that is cut", "error:ends at")
+    numpy("data-cut.npy", npy(shape="(3,)"), "an array that ends too early", "error:the array's file ends at")
+    numpy("data-behind.npy", npy(data=b"\0" * 9), "bytes behind the array", "hazard:trailing-bytes")
+    numpy("version-9.npy", npy(version=9), "a version that there is not", "error:version 9")
+    numpy("shape-overflow.npy", npy(shape="(4294967296, 4294967296, 2)"), "a shape whose product wraps", "error:overflows")
+    numpy("shape-zero-huge.npy", npy(shape="(0, 9223372036854775807, 2)", data=b""), "a zero extent beside huge ones", "error:overflows")
+    numpy("shape-negative.npy", npy(shape="(-2,)"), "a negative extent", "error:no number")
+    numpy("shape-long.npy", npy(shape="(99999999999999999999999,)"), "an extent beyond 64 bits", "error:no number")
+    numpy("rank-100.npy", npy(shape="(" + "1, " * 100 + ")"), "a hundred extents", "error:more than 16 extents")
+    numpy("key-twice.npy", npy(header="{'descr': '<f4', 'descr': '<f8', 'fortran_order': False, 'shape': (2,)}"), "a key twice: readers take the first or the last", "error:twice")
+    numpy("key-unknown.npy", npy(header="{'descr': '<f4', 'fortran_order': False, 'shape': (2,), 'x': 1}"), "a key that the format does not have", "error:does not know")
+    numpy("deep.npy", npy(header="{'descr': " + "[" * 3000), "a type that nests 3000 deep", "error:ends within a list")
+    numpy("order-lies.npy", npy(fortran="Maybe"), "an order that is none", "error:neither")
+    numpy("two-bytes.npy", npy("|V2", "(4,)"), "two bytes without a type, which bfloat16 is saved as", "hazard:type-by-convention")
+    numpy("bomb.npz", deflated([("a.npy", b"\0" * 4096)], claimed=2**31), "an entry that claims to become 2 GiB", "error:once inflated")
+    numpy("bomb-true.npz", deflated([("a.npy", npy("|u1", f"({100 << 20},)", b"\0" * (100 << 20)))]), "100 MiB of zeros in 100 KiB", "error:once inflated")
+    numpy("inflates-short.npz", deflated([("a.npy", npy()[:10])], claimed=200), "an entry that becomes less than it claims", "error:broken or end")
+    numpy("not-deflated.npz", deflated([("a.npy", npy())]).replace(b"PK\x03\x04", b"PK\x03\x04")[:30] + b"\xff" * 8 + deflated([("a.npy", npy())])[38:],
+          "compressed bytes that are none", "error:")
+    numpy("twice.npz", zipped([("a.npy", npy()), ("a.npy", npy())]), "two arrays of one name", "error:occurs twice")
+    numpy("leaves.npz", zipped([("../../a.npy", npy())]), "an entry that leaves the directory", "hazard:zip-entry-path")
+    numpy("not-arrays.npz", zipped([("a.npy", npy()), ("b.py", b"import os")]), "an archive with a program in it", "hazard:other-entries")
+    numpy("not-an-array.npz", zipped([("a.npy", b"GGUF....")]), "an entry that is no array", "error:does not begin as a NumPy array")
+
+
+# --- ONNX ------------------------------------------------------------------------------------------------------------
+
+
+def varint(n):
+    out = b""
+    while n > 127:
+        out += bytes([n & 127 | 128])
+        n >>= 7
+    return out + bytes([n])
+
+
+def field(number, value):
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    value = value.encode() if isinstance(value, str) else value
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def tensor_proto(name="a", dims=(2,), kind=1, more=b"", raw=b"\0" * 8):
+    return b"".join(field(1, d) for d in dims) + field(2, kind) + field(8, name) + (field(9, raw) if raw is not None else b"") + more
+
+
+def model(graph, head=field(1, 8)):
+    return head + field(7, graph) + field(8, field(2, 17))
+
+
+def graph(*tensors, more=b""):
+    return more + b"".join(field(5, t) for t in tensors)
+
+
+def outside(**entries):
+    return b"".join(field(13, field(1, key) + field(2, value)) for key, value in entries.items()) + field(14, 1)
+
+
+def onnx(name, content, sentence, expected):
+    attack(f"onnx/{name}.onnx", content, sentence, expected)
+
+
+def make_onnx():
+    away = lambda location, **more: model(graph(tensor_proto(raw=None, more=outside(location=location, **more))))
+    onnx("external-parent", away("../../../etc/passwd"), "numbers in a file above the directory (CVE-2024-27318)", "hazard:external-path")
+    onnx("external-absolute", away("/etc/passwd"), "numbers in a file by its absolute path", "hazard:external-path")
+    onnx("external-inner-parent", away("data/../../secret"), "a path that goes down and up again", "hazard:external-path")
+    onnx("external-backslash", away("..\\..\\secret"), "a path of another system", "hazard:external-path")
+    onnx("external-drive", away("C:secret"), "a path on a drive", "hazard:external-path")
+    onnx("external-dot", away("."), "a directory", "hazard:external-path")
+    onnx("external-empty", away(""), "no path at all", "hazard:external-path")
+    onnx("external-nul", away("data\0.bin"), "a path with a zero in it", "hazard:external-path")
+    onnx("external-long", away("a" * 5000), "a path of 5000 bytes", "error:the limit is 4096")
+    onnx("external-offset-sign", away("a.bin", offset="-8"), "a negative offset", "error:no number")
+    onnx("external-offset-huge", away("a.bin", offset=str(2**64)), "an offset beyond 64 bits", "error:no number")
+    onnx("external-offset-wrap", away("a.bin", offset=str(2**64 - 4)), "an offset that wraps", "error:beyond 64 bits")
+    onnx("external-length", away("a.bin", length="999999999"), "a length that is not the shape's", "error:its external data has")
+    onnx("graph-cut", model(graph(tensor_proto()))[:15], "a file that ends in its graph", "error:ends at")
+    onnx("raw-short", model(graph(tensor_proto(raw=b"\0" * 7))), "fewer bytes than the shape needs", "error:needs 8 bytes")
+    onnx("no-values", model(graph(tensor_proto(raw=None))), "a tensor without values", "error:no values")
+    onnx("shape-overflow", model(graph(tensor_proto(dims=(2**32, 2**32)))), "a shape whose product wraps", "error:overflows")
+    onnx("shape-negative", model(graph(tensor_proto(dims=(2**64 - 1,)))), "an extent of -1", "error:overflows")
+    onnx("rank-100", model(graph(tensor_proto(dims=[1] * 100))), "a hundred extents", "error:the rank")
+    onnx("twice", model(graph(tensor_proto(), tensor_proto())), "two initialisers of one name", "error:occurs twice")
+    onnx("varint-long", field(1, 8) + field(7, field(5, field(1, 2) + b"\x10" + b"\xff" * 10 + b"\x01")), "a number of eleven bytes", "error:more than 64 bits")
+    onnx("wire-type", model(field(5, b"\x0e\0")), "a field of a kind that there is not", "error:kind that there is not")
+    onnx("group", model(field(5, b"\x0b\0")), "a group", "error:a group")
+    onnx("field-0", model(field(5, b"\0\0")), "field number 0", "error:number 0")
+    onnx("length-past-end", field(1, 8) + b"\x3a" + varint(2**60), "a graph of 2^60 bytes", "error:ends at")
+    onnx("length-past-parent", model(field(5, b"\x4a\xff\x01")), "a tensor's bytes that leave it", "error:ends at")
+    nested = field(5, tensor_proto())
+    for _ in range(40):
+        nested = field(1, field(2, "x") + field(5, field(6, nested)))
+    onnx("deep-graphs", model(nested), "graphs in graphs, 40 deep", "error:the nesting of graphs")
+    deep = b""
+    for _ in range(20_000):
+        deep = b"\x0a" + varint(len(deep)) + deep
+    onnx("deep-messages", model(deep), "messages in messages, 20000 deep", "hazard:no-tensors")
+    onnx("many-values", model(graph(tensor_proto(dims=(2**30,), kind=6, raw=None, more=field(5, b"\x01\x02")))), "2^30 elements of two numbers", "error:more than it has bytes")
+    onnx("too-many-values", model(graph(tensor_proto(dims=(1,), kind=6, raw=None, more=field(5, b"\x01\x02")))), "more numbers than elements", "error:more values than its shape")
+    onnx("control-name", model(graph(tensor_proto(name="a\x1b[2J"))), "a name that clears a terminal", "hazard:odd-name")
+    onnx("python-operator", model(graph(tensor_proto(), more=field(1, field(2, "y") + field(4, "PyOp")))), "an operator that runs Python", "hazard:custom-operator")
+    onnx("sparse", model(graph(tensor_proto()) + field(15, b"\0\0")), "a sparse tensor", "hazard:sparse-tensor")
+    onnx("no-operators", field(1, 8) + field(7, graph(tensor_proto())), "a file that was cut behind its graph", "hazard:missing-operators")
+
+
+# --- MessagePack -----------------------------------------------------------------------------------------------------
+
+
+def mp_text(value):
+    value = value.encode() if isinstance(value, str) else value
+    return (bytes([0xA0 | len(value)]) if len(value) < 32 else b"\xda" + struct.pack(">H", len(value))) + value
+
+
+def mp_map(*pairs, count=None):
+    out = b"".join(key + value for key, value in pairs)
+    return bytes([0x80 | (len(pairs) if count is None else count)]) + out
+
+
+def mp_array(shape=(2,), kind="float32", data=b"\0" * 8, extension=1, size=None):
+    shape = bytes([0x90 | len(shape)]) + b"".join(b"\xcf" + struct.pack(">Q", n) for n in shape)
+    body = b"\x93" + shape + mp_text(kind) + b"\xc6" + struct.pack(">I", len(data) if size is None else size) + data
+    return b"\xc9" + struct.pack(">I", len(body)) + bytes([extension]) + body
+
+
+def msgpack(name, content, sentence, expected):
+    attack(f"msgpack/{name}.msgpack", content, sentence, expected)
+
+
+def make_msgpack():
+    a = mp_text("a")
+    one = lambda value: mp_map((a, value))
+    msgpack("map-2-32", b"\xdf\xff\xff\xff\xff" + a + b"\0" * 9, "a map of 2^32 entries in a few bytes", "error:not a checkpoint")
+    msgpack("inner-map-2-32", one(b"\xdf\xff\xff\xff\xff\0"), "the same within a map", "error:the file ends at")
+    msgpack("list-2-32", one(b"\xdd\xff\xff\xff\xff\0"), "a list of 2^32 items", "error:the file ends at")
+    msgpack("bytes-past-end", one(b"\xc6\xff\xff\xff\xff"), "4 GiB of bytes", "error:the file ends at")
+    msgpack("extension-past-end", one(b"\xc9\xff\xff\xff\xff\1"), "an array of 4 GiB", "error:the file ends at")
+    msgpack("inner-past-end", one(mp_array(size=99)), "an array's bytes that leave it", "error:do not end where the item ends")
+    msgpack("shape-lies", one(mp_array(shape=(3,))), "a shape that needs other bytes than there are", "error:do not need the 8 bytes")
+    msgpack("shape-overflow", one(mp_array(shape=(2**63, 4))), "a shape whose product wraps", "error:overflows")
+    msgpack("rank-15", one(mp_array(shape=[1] * 15, data=b"\0" * 4, kind="complex256")), "an array of a type nobody knows", "hazard:unknown-dtype")
+    msgpack("shape-is-text", one(b"\xc7\x0c\1\x93" + mp_text("ab") + mp_text("int8") + b"\xc4\1\0"), "a shape in words", "error:its shape is no list")
+    msgpack("not-an-array", one(b"\xd4\1\x07"), "an array that is a number", "error:not a list of shape")
+    msgpack("extension-99", one(b"\xd4\x63\0"), "an extension that is not Flax's", "hazard:unknown-extension")
+    msgpack("deep", b"\x81\xa1a" * 5000 + b"\0", "maps in maps, 5000 deep", "error:the nesting")
+    msgpack("deep-lists", one(b"\x91" * 5000 + b"\0"), "lists in lists, 5000 deep", "error:the nesting")
+    msgpack("key-twice", mp_map((a, mp_array()), (a, mp_array())), "one key twice", "error:occurs twice")
+    msgpack("key-is-map", mp_map((b"\x80", b"\0"), (a, mp_array())), "a key that is a map", "error:")
+    msgpack("path-twice", mp_map((mp_text("a"), mp_map((mp_text("b"), mp_array()))), (mp_text("a.b"), mp_array())), "two paths to one name", "error:two paths")
+    msgpack("never-used", one(b"\xc1"), "a byte that the format never uses", "error:0xc1")
+    msgpack("trailing", one(mp_array()) + b"cos\nsystem\n.", "a pickle behind the map", "hazard:trailing-bytes")
+    msgpack("long-key", mp_map((b"\xda\x0f\xff" + b"k" * 4095, b"\0"), (a, b"\0")), "a key of 4095 bytes", "error:")
+    msgpack("objects", mp_map((mp_text("nd"), b"\xc3"), (mp_text("kind"), mp_text("O")), (mp_text("data"), mp_text("cos"))), "an array of objects as msgpack-numpy has them: a pickle", "hazard:pickle-inside")
+    chunks = lambda shape, parts: one(mp_map((mp_text("__msgpack_chunked_array__"), b"\xc3"), (mp_text("shape"), mp_map(*[(mp_text(str(i)), bytes([n])) for i, n in shape])),
+                                             (mp_text("chunks"), mp_map(*[(mp_text(str(i)), part) for i, part in parts]))))
+    msgpack("chunks-lie", chunks([(0, 5)], [(0, mp_array()), (1, mp_array())]), "chunks that are not the shape's", "error:do not need the 16 bytes")
+    msgpack("chunk-missing", chunks([(0, 4)], [(0, mp_array()), (2, mp_array())]), "a chunk that is not there", "error:without gaps")
+    msgpack("chunk-types", chunks([(0, 4)], [(0, mp_array()), (1, mp_array(kind="int32"))]), "chunks of different types", "error:different types")
+    msgpack("chunk-none", chunks([(0, 4)], []), "an array without chunks", "error:without gaps")
+
+
+# --- files that are not read, and templates ----------------------------------------------------------------------------
+
+
+def make_others():
+    tar = b"sys_info".ljust(257, b"\0") + b"ustar\x0000" + b"\0" * 300
+    attack("others/legacy.tar.pt", tar, "a tar archive, the container through which `weights_only` was got round (CVE-2025-32434)", "error:tar archive, as PyTorch before 0.1.10")
+    attack("others/model.h5", b"\x89HDF\r\n\x1a\n" + b"\0" * 64, "an HDF5 file, whose links and outside storage lead to any file (CVE-2026-1669)", "error:HDF5 file")
+    attack("others/model.keras", zipped([("config.json", b'{"class_name":"Lambda"}'), ("model.weights.h5", b"\x89HDF")]), "a Keras archive, whose configuration may hold code (CVE-2025-1550)", "error:Keras archive")
+    attack("others/variables.index", b"\0" * 40 + struct.pack("<Q", 0xDB4775248B80FB57), "the index of a TensorFlow checkpoint", "error:TensorFlow checkpoint")
+    attack("others/model.7z.bin", b"7z\xbc\xaf\x27\x1c" + b"\0" * 40, "a 7z archive under the name of weights: a way past scanners", "error:7z archive")
+    attack("others/model.gz.bin", b"\x1f\x8b\x08" + b"\0" * 40, "a gzip stream under the name of weights", "error:gzip")
+    attack("others/pickle.bin", b"\x80\x04\x95\x05\0\0\0\0\0\0\0}.", "a bare pickle", "error:pickle without a PyTorch header")
+    attack("others/pointer.safetensors", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "a pointer in place of weights", "error:git-lfs pointer")
+    attack("others/program.bin", b"\x7fELF" + b"\0" * 60, "a program under the name of weights", "error:executable")
+    template = lambda name, text, sentence, expected: attack(f"templates/{name}.tokenizer_config.json", __import__("json").dumps({"chat_template": text}).encode(), sentence, expected)
+    template("class", "{{ ''.__class__.__mro__[1].__subclasses__() }}", "attributes of the interpreter (CVE-2024-34359)", "hazard:suspicious-chat-template")
+    template("escaped", "{{ x['\\x5f\\x5fclass\\x5f\\x5f'] }}", "the same, spelled with escapes", "hazard:suspicious-chat-template")
+    template("joined", "{{ x['_' ~ '_class_' ~ '_'] }}", "the same, put together", "hazard:suspicious-chat-template")
+    template("attr", "{{ x|attr('y') }}", "an attribute by a filter", "hazard:suspicious-chat-template")
+    template("include", "{% include '/etc/passwd' %}", "a file of the loader", "hazard:suspicious-chat-template")
+    template("endless", "{% for i in range(10**9) %}{% for j in range(10**9) %}{% endfor %}{% endfor %}", "a loop without an end", "hazard:suspicious-chat-template")
+    template("hidden", "{{ bos }}Be helpful.\u200b\U000e0049\U000e0067 ", "words that nobody sees", "hazard:hidden-text")
+    attack("templates/named.tokenizer_config.json", b'{"chat_template":[{"name":"default","template":"x"},{"name":"tool_use","template":"{{ x.__init__ }}"}]}',
+           "a second template that a scanner of the first misses", "hazard:suspicious-chat-template")
+    attack("templates/code.tokenizer_config.json", b'{"auto_map":{"AutoTokenizer":["t.T",null]}}', "a tokenizer that is code", "hazard:remote-code")
+    attack("templates/deep.tokenizer_config.json", b'{"chat_template":' + b"[" * 5000, "lists in lists, 5000 deep", "error:too deeply")
+
+
+for make in [make_safetensors, make_gguf, make_pickles, make_tensors, make_zips, make_streams, make_shards, make_json, make_packed, make_numpy, make_onnx, make_msgpack, make_others]:
     make()
 lines = ["file\twhat it does\texpected\n"] + ["\t".join(row) + "\n" for row in sorted(table)]
 (HERE / "EXPECT.tsv").write_text("".join(lines), encoding="utf-8")

@@ -4,7 +4,7 @@ set -eu
 cd "$(dirname "$0")"
 golden=../crates/formats/tests/golden
 attacks=../attacks
-for target in torch_zip pickle gguf safetensors shard_map config tokenizer decode packed sketch votes tables; do
+for target in torch_zip pickle gguf safetensors shard_map config tokenizer decode packed npz onnx msgpack template sketch votes tables; do
     mkdir -p "corpus/$target"
 done
 cp "$golden"/*.safetensors corpus/safetensors/
@@ -12,6 +12,10 @@ cp "$golden"/*.gguf corpus/gguf/
 cp "$golden"/*.gguf corpus/decode/
 cp "$golden"/*.pt corpus/torch_zip/
 cp "$golden"/*.pt corpus/pickle/
+cp "$golden"/*.npy "$golden"/*.npz "$attacks"/numpy/* corpus/npz/
+cp "$golden"/*.onnx "$attacks"/onnx/* corpus/onnx/
+cp "$golden"/*.msgpack "$attacks"/msgpack/* corpus/msgpack/
+cp "$attacks"/templates/* corpus/template/
 [ ! -d "$attacks/safetensors" ] || cp "$attacks"/safetensors/* corpus/safetensors/
 [ ! -d "$attacks/gguf" ] || cp "$attacks"/gguf/* corpus/gguf/
 [ ! -d "$attacks/torch" ] || cp "$attacks"/torch/* corpus/torch_zip/
@@ -42,7 +46,7 @@ printf '[{"model_api_name":"x","organization":"o","license":"MIT","released":"20
 printf '# c\nhf_org,region,notes\n01-ai,china,\n' > corpus/tables/regions
 printf '{"schema_version":"1.0.0","inputs":[{"role":"candidate","ref":"a"},{"role":"reference","ref":"b"}],"verdict":{"kind":"derived","tier":"exact","direction":"unknown"}}' > corpus/tables/report
 # One inventory of each packed scheme: its number, then what its extents and contents are drawn from.
-for scheme in 0 1 2 3 4 5 6 7; do
+for scheme in 0 1 2 3 4 5 6 7 8 9; do
     { printf "\\$(printf %o $((80 + scheme)))"; head -c 400 ../attacks/make.py; } > "corpus/packed/$scheme"
 done
 # A sketch without its checksum, which the target appends.

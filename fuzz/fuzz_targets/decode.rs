@@ -9,7 +9,7 @@ fuzz_target!(|data: &[u8]| {
     use DType::*;
     let blocks = [
         Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2K, Q3K, Q4K, Q5K, Q6K, Iq4Nl, Iq4Xs, Iq1S, Iq1M, Iq2Xxs, Iq2Xs, Iq2S,
-        Iq3Xxs, Iq3S, Tq1_0, Tq2_0, Mxfp4,
+        Iq3Xxs, Iq3S, Tq1_0, Tq2_0, Mxfp4, Nvfp4, Q1_0, Q2_0,
     ];
     let plain = [
         F64, F32, F16, BF16, F8E4M3, F8E5M2, F8E8M0, F8E4M3Fnuz, F8E5M2Fnuz, F6E2M3, F6E3M2, F4, I64, I32,

@@ -70,6 +70,30 @@ const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     ("non-finite-values", "NaN or infinite weights were counted as zero."),
     (
+        "unreadable-tensor",
+        "The pieces of this tensor contradict each other or end too early, so that its numbers could not be read.",
+    ),
+    (
+        "suspicious-chat-template",
+        "A chat template is a program that a loader renders. This one uses more of the language than a conversation needs: attributes of the interpreter, imports, files, or loops without an end. Renderers that were not sandboxed have run code this way (CVE-2024-34359).",
+    ),
+    (
+        "hidden-text",
+        "Characters that take no place let a template say to the model what a reader of the file does not see.",
+    ),
+    (
+        "pickle-inside",
+        "NumPy stores arrays of objects as a pickle. `numpy.load` refuses them unless it is told to allow pickles, and then runs what they say.",
+    ),
+    (
+        "external-path",
+        "The model says that numbers of a tensor are in a file outside its directory. Loaders that followed such paths have read any file of their user. It was not followed.",
+    ),
+    (
+        "mismatched-shards",
+        "What the parts of a split model say of themselves does not fit together: parts are missing, or come from different models.",
+    ),
+    (
         "file-changed",
         "The file's size or modification time changed while it was read. The result describes a mixture; run it again.",
     ),

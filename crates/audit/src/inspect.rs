@@ -2,7 +2,13 @@
 
 use crate::{AuditError, Finding, InputFacts, Settings, Subject, Watch};
 use stemmata_architecture::{Component, ComponentInfo, Part, Term};
-use stemmata_model::printable;
+use stemmata_model::{Level, Weights, printable};
+use stemmata_source::Opened;
+
+/// Values read at once.
+const PIECE: u64 = 1 << 16;
+/// Tensors that are named, at most.
+const MOST_FINDINGS: usize = 256;
 
 /// One component.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,8 +53,14 @@ pub struct Inspection {
     pub findings: Vec<Finding>,
 }
 
-/// Inspects the model that `text` names. Reads headers and side files only (weights only for digests of small files).
-pub fn inspect(text: &str, settings: &Settings<'_>, watch: Watch<'_>) -> Result<Inspection, AuditError> {
+/// Inspects the model that `text` names. Reads headers and side files only (weights only for digests of small files), and with `values`
+/// every weight, for those that are no finite numbers.
+pub fn inspect(
+    text: &str,
+    values: bool,
+    settings: &Settings<'_>,
+    watch: Watch<'_>,
+) -> Result<Inspection, AuditError> {
     let whole = Subject::open(text, settings, watch)?.whole("inspect")?;
     let checkpoint = &whole.opened.checkpoint;
     let mut purposes = vec![String::new(); checkpoint.tensors.len()];
@@ -90,6 +102,9 @@ pub fn inspect(text: &str, settings: &Settings<'_>, watch: Watch<'_>) -> Result<
         })
     });
     let mut findings = [whole.findings(""), whole.changed("")].concat();
+    if values {
+        findings.extend(non_finite(&whole.opened, settings)?);
+    }
     findings.sort();
     settings.check_stop()?;
     Ok(Inspection {
@@ -100,6 +115,47 @@ pub fn inspect(text: &str, settings: &Settings<'_>, watch: Watch<'_>) -> Result<
         tokenizer: checkpoint.tokenizer.as_ref().map(|t| (t.tokens.len(), t.kind.as_deref().map(printable))),
         findings,
     })
+}
+
+/// One finding for each tensor with NaN or infinity, the first of them at least.
+fn non_finite(opened: &Opened, settings: &Settings<'_>) -> Result<Vec<Finding>, AuditError> {
+    let mut findings = Vec::new();
+    let mut values = vec![0.0f32; PIECE as usize];
+    for (index, tensor) in opened.checkpoint.tensors.iter().enumerate() {
+        if !tensor.encoding.is_float() || !tensor.encoding.is_decodable() {
+            continue;
+        }
+        let (mut bad, mut start) = (0u64, 0);
+        while start < tensor.elements() {
+            settings.check_stop()?;
+            let len = PIECE.min(tensor.elements() - start);
+            let values = &mut values[..len as usize];
+            // A tensor whose pieces contradict each other ends the reading of it, not the inspection.
+            if let Err(error) = opened.weights.read(index, start, values) {
+                let (code, side) = ("unreadable-tensor", "");
+                let (subject, message) = (printable(&tensor.name), error.to_string());
+                findings.push(Finding { code, level: Level::Warning, side, subject, message });
+                break;
+            }
+            bad += values.iter().filter(|value| !value.is_finite()).count() as u64;
+            start += len;
+        }
+        if bad > 0 {
+            let message = format!("{bad} of {} values are NaN or infinite", tensor.elements());
+            let subject = printable(&tensor.name);
+            findings.push(Finding {
+                code: "non-finite-values",
+                level: Level::Warning,
+                side: "",
+                subject,
+                message,
+            });
+        }
+        if findings.len() >= MOST_FINDINGS {
+            break;
+        }
+    }
+    Ok(findings)
 }
 
 fn place(part: &Part) -> String {

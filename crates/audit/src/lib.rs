@@ -41,16 +41,12 @@ pub use moving::{ResidualOrigin, UnitOrigin};
 pub use rating::{Merged, RateSettings, Rated, RatedPart, VoteFile, VoteInput, clone_groups, rate};
 pub use relatives::{Relative, RelativeRole, Seen};
 pub use searching::SearchMode;
-<<<<<<< HEAD
-pub use sketching::{Sketched, sketch};
+pub use sketching::{Encoded, Sketched, sketch, sketch_into};
 pub use standings::{
     Best, FamilyCount, OriginCell, Origins, ReleaseRow, Selection, SelectionTerm, SnapshotRow,
     StandingsSettings, StratumCount, Surveyed, SurveyedModel, TableFile, TableInput, TableKind, View,
     ViewRow, standings,
 };
-=======
-pub use sketching::{Encoded, Sketched, sketch, sketch_into};
->>>>>>> memory
 
 pub use stemmata_alignment::{
     Basis, Column, EqualRows, LayerCell, LayerGrid, LayerMap, LayerRun, Moments, PairKey, Sample,

@@ -10,9 +10,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use stemmata_architecture::{Anatomy, Part, dissect};
-use stemmata_audit::{
-    Backend, Budget, Comparison, DecisionRule, Kind, SearchMode, Settings, SketchParams, compare, inspect,
-};
+use stemmata_audit::{Comparison, Kind, SearchMode, Settings, compare, inspect};
 use stemmata_model::{Checkpoint, Encoding, Tensor};
 use stemmata_stats::SplitMix64;
 
@@ -93,19 +91,7 @@ fn write_pipeline(path: &Path, folders: &[(&str, &str)], model: &(Checkpoint, An
 
 fn with_settings<T>(run: impl FnOnce(&Settings<'_>) -> T) -> T {
     let stop = AtomicBool::new(false);
-    run(&Settings {
-        access: None,
-        budget: Budget::Auto,
-        backend: Backend::Read,
-        threads: 2,
-        stop: &stop,
-        digests: false,
-        rule: DecisionRule::default(),
-        search: SearchMode::Never,
-        controls: 0,
-        params: SketchParams::default(),
-        output: None,
-    })
+    run(&Settings { threads: 2, search: SearchMode::Never, ..Settings::new(&stop) })
 }
 
 fn compared(candidate: &Path, reference: &Path) -> Comparison {
@@ -158,7 +144,7 @@ fn a_transformer_pipeline_opens_as_one_model() {
     let model = small("flux.1-dev", 64);
     write_pipeline(folder.path(), &folders, &model, 1);
     let path = folder.path().to_str().unwrap();
-    let inspection = with_settings(|settings| inspect(path, settings, &mut |_| {})).unwrap();
+    let inspection = with_settings(|settings| inspect(path, false, settings, &mut |_| {})).unwrap();
     assert_eq!(inspection.components.len(), folders.len());
     // The transformer alone is the denoiser of all.
     let native = small("flux.1-dev-native", 64);
@@ -179,7 +165,7 @@ fn of_variants_and_formats_one_is_read_and_the_others_are_told() {
     let plain = unet.join("diffusion_pytorch_model.safetensors");
     let told = || {
         let path = folder.path().to_str().unwrap();
-        let inspection = with_settings(|settings| inspect(path, settings, &mut |_| {}))?;
+        let inspection = with_settings(|settings| inspect(path, false, settings, &mut |_| {}))?;
         let told = inspection.findings.into_iter().filter(|f| f.code == "file-not-read");
         Ok::<_, stemmata_audit::AuditError>(told.map(|f| f.subject).collect::<Vec<String>>())
     };
@@ -207,7 +193,7 @@ fn an_index_leads_nowhere_else() {
     let index = r#"{"_class_name": "Pipeline", "../outside/unet": ["diffusers", "UNet"]}"#;
     fs::write(inside.join("model_index.json"), index).unwrap();
     std::os::unix::fs::symlink(folder.path().join("outside/unet"), inside.join("unet")).unwrap();
-    let opened = || with_settings(|settings| inspect(inside.to_str().unwrap(), settings, &mut |_| {}));
+    let opened = || with_settings(|settings| inspect(inside.to_str().unwrap(), false, settings, &mut |_| {}));
     assert!(opened().is_err());
     fs::write(inside.join("model_index.json"), r#"{"unet": ["diffusers", "UNet"]}"#).unwrap();
     assert!(opened().map(|_| ()).unwrap_err().to_string().contains("outside"), "a link");

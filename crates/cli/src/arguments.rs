@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
-use stemmata_audit::Budget;
+use stemmata_audit::{Budget, Level};
 
 /// How many negative controls `--controls` stands for.
 pub(crate) const CONTROLS: u32 = 5;
@@ -156,6 +156,12 @@ pub(crate) enum Verb {
     Inspect {
         /// A directory or a weight file.
         model: String,
+        /// Read every weight, and report those that are NaN or infinite.
+        #[arg(long)]
+        values: bool,
+        /// Exit with 1 when there is a finding of this level or above.
+        #[arg(long, value_enum, value_name = "LEVEL", num_args = 0..=1, require_equals = true, default_missing_value = "danger")]
+        exit_code: Option<Severity>,
     },
     /// Compare two checkpoints tensor by tensor.
     #[command(after_long_help = DIFF_EXAMPLES)]
@@ -210,6 +216,39 @@ pub(crate) enum FormatName {
     Html,
     /// What `blame` found as a mergekit configuration: the merge, or the map of layers when every layer has an origin.
     Mergekit,
+    /// What `inspect` found as a SARIF 2.1.0 log, for code scanners.
+    Sarif,
+}
+
+/// How much a finding matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Severity {
+    /// Worth knowing.
+    Note,
+    /// A loader may misread the model, or be misled by it.
+    Warning,
+    /// A loader that trusts the model may execute code or leave its directory.
+    Danger,
+}
+
+impl Severity {
+    /// The level of findings that it stands for.
+    pub(crate) fn level(self) -> Level {
+        match self {
+            Severity::Note => Level::Note,
+            Severity::Warning => Level::Warning,
+            Severity::Danger => Level::Danger,
+        }
+    }
+
+    /// As it is typed.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Severity::Note => "note",
+            Severity::Warning => "warning",
+            Severity::Danger => "danger",
+        }
+    }
 }
 
 /// When to look for hidden units that were moved.

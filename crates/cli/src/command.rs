@@ -30,7 +30,13 @@ pub(crate) fn line(arguments: &Arguments) -> String {
             among.iter().for_each(|reference| option(true, format!("--among={reference}")));
             ("blame", vec![model.clone()])
         }
-        Verb::Inspect { model } => ("inspect", vec![model.clone()]),
+        Verb::Inspect { model, values, exit_code } => {
+            option(*values, "--values".to_owned());
+            if let Some(level) = exit_code {
+                option(true, format!("--exit-code={}", level.name()));
+            }
+            ("inspect", vec![model.clone()])
+        }
         Verb::Diff { candidate, reference, stat } => {
             option(*stat, "--stat".to_owned());
             ("diff", vec![candidate.clone(), reference.clone()])

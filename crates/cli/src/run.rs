@@ -17,7 +17,7 @@ use stemmata_report::{Context, Format, Timing};
 
 /// Done.
 pub(crate) const DONE: u8 = 0;
-/// Dependence was found and `--exit-code` was given.
+/// Dependence, or a finding of the level that was named, was found and `--exit-code` was given.
 pub(crate) const FOUND: u8 = 1;
 /// It could not be done.
 pub(crate) const CANNOT: u8 = 2;
@@ -70,6 +70,10 @@ fn carry_out<'a>(
         output::tell("error: the format `mergekit` is only for `blame`");
         return Ok(CANNOT);
     }
+    if common.format == Some(FormatName::Sarif) && !matches!(arguments.verb, Verb::Inspect { .. }) {
+        output::tell("error: the format `sarif` is only for `inspect`");
+        return Ok(CANNOT);
+    }
     match &arguments.verb {
         Verb::Compare { candidate, reference, alpha, search, controls, relatives, seed, exit_code } => {
             settings.rule.alpha = *alpha;
@@ -111,11 +115,19 @@ fn carry_out<'a>(
             let show = |format| stemmata_report::blame(&result, format, &style, &context());
             put(common, &settings, show, code)
         }
-        Verb::Inspect { model } => {
-            let result = stemmata_audit::inspect(model, &settings, &mut |event| progress.show(event))?;
+        Verb::Inspect { model, values, exit_code } => {
+            let watch = &mut |event| progress.show(event);
+            let result = stemmata_audit::inspect(model, *values, &settings, watch)?;
             progress.finish();
+            let worst = result.findings.iter().map(|finding| finding.level).max();
+            let reached = exit_code.is_some_and(|level| worst.is_some_and(|worst| worst >= level.level()));
+            let code = if reached { FOUND } else { DONE };
+            if common.format == Some(FormatName::Sarif) {
+                settings.check_stop()?;
+                return Ok(write(common, stemmata_report::sarif(&result, &context()).as_bytes(), code));
+            }
             let show = |format| stemmata_report::inspection(&result, format, &style, &context());
-            put(common, &settings, show, DONE)
+            put(common, &settings, show, code)
         }
         Verb::Diff { candidate, reference, stat } => {
             let watch = &mut |event| progress.show(event);
@@ -203,7 +215,7 @@ fn put(
     let format = match common.format {
         _ if common.json => Format::Json,
         // Written before this is asked.
-        Some(FormatName::Human | FormatName::Mergekit) => Format::Human,
+        Some(FormatName::Human | FormatName::Mergekit | FormatName::Sarif) => Format::Human,
         Some(FormatName::Tsv) => Format::Tsv,
         Some(FormatName::Json) => Format::Json,
         Some(FormatName::Html) => Format::Html,

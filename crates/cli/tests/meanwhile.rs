@@ -23,7 +23,7 @@ fn outcomes(
     let watch = &mut |event: Event| happen(&event);
     let anew = || stop.store(false, Ordering::Relaxed);
     anew();
-    let inspected = stemmata_audit::inspect(model, &settings, watch).map(|r| r.findings);
+    let inspected = stemmata_audit::inspect(model, false, &settings, watch).map(|r| r.findings);
     anew();
     let sketched = stemmata_audit::sketch(model, &settings, watch).map(|r| r.findings);
     anew();

@@ -31,6 +31,14 @@ pub struct Limits {
     pub zip_entries: u64,
     /// Bytes of the central directory of a zip archive.
     pub zip_directory_bytes: u64,
+    /// How many times its size a deflated entry may become, once it has more than `inflated_bytes`.
+    pub inflation: u64,
+    /// Bytes that any deflated entry may become.
+    pub inflated_bytes: u64,
+    /// Bytes of values that are held because no range of the file holds them as they are.
+    pub held_bytes: u64,
+    /// Files of external data of one model.
+    pub external_files: u64,
     /// Nesting of JSON.
     pub json_depth: usize,
     /// Bytes of a configuration file.
@@ -65,6 +73,11 @@ impl Default for Limits {
             expansion: 16,
             zip_entries: 400_000,
             zip_directory_bytes: 64 << 20,
+            // Weights halve at best; the method allows for a thousandfold.
+            inflation: 100,
+            inflated_bytes: 64 << 20,
+            held_bytes: 64 << 20,
+            external_files: 4096,
             json_depth: 64,
             config_bytes: 16 << 20,
             config_entries: 100_000,

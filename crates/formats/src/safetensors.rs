@@ -5,13 +5,11 @@
 
 use crate::document::Refusal;
 use crate::hazards::Hazards;
-use crate::json::Scanner;
+use crate::json::{Kind, Scanner};
 use crate::source::Source;
 use crate::{FormatError, Limits, Parsed, ReadAt};
 use std::collections::BTreeMap;
-use stemmata_model::{
-    Config, Container, DType, Declared, Encoding, Level, Shape, Storage, Tensor, printable,
-};
+use stemmata_model::{Container, DType, Encoding, Level, Shape, Storage, Tensor, printable};
 
 /// Nesting of an honest header is three: the header, an entry, a shape.
 const HEADER_DEPTH: usize = 8;
@@ -37,7 +35,7 @@ pub fn parse(file: &dyn ReadAt, name: &str, file_index: u32, limits: &Limits) ->
             "the header does not start with `{`: readers disagree on such files".into()
         });
     }
-    if crate::torch::zip_end(&source)?.is_some() {
+    if crate::zip::find_end(&source)?.is_some() {
         hazards.file("polyglot", Level::Warning, || {
             "the file is also a zip archive: another reader would see other content".into()
         });
@@ -56,15 +54,8 @@ pub fn parse(file: &dyn ReadAt, name: &str, file_index: u32, limits: &Limits) ->
     tensors.sort_by(|a, b| a.name.cmp(&b.name));
     unique(&source, &tensors)?;
     covered(&source, &tensors, data)?;
-    Ok(Parsed {
-        container: Container::Safetensors,
-        tensors,
-        config: Config::default(),
-        declared: Declared::default(),
-        tokenizer: None,
-        metadata: metadata.unwrap_or_default(),
-        hazards: hazards.finish(),
-    })
+    let metadata = metadata.unwrap_or_default();
+    Ok(Parsed { tensors, metadata, ..Parsed::of(Container::Safetensors, hazards.finish()) })
 }
 
 fn unique(source: &Source, tensors: &[Tensor]) -> Result<(), FormatError> {
@@ -139,6 +130,12 @@ impl HeaderReader<'_, '_> {
     fn metadata(&mut self, scanner: &mut Scanner) -> Result<(), Refusal> {
         if self.metadata.is_some() {
             return Ok(scanner.fail("`__metadata__` occurs twice")?);
+        }
+        // MLX writes this where it has nothing to say, and the reference takes it.
+        if scanner.kind()? == Kind::Null {
+            scanner.skip()?;
+            self.metadata = Some(BTreeMap::new());
+            return Ok(());
         }
         let mut map = BTreeMap::new();
         scanner.object(|scanner, key| {
@@ -371,6 +368,7 @@ mod tests {
             2,
             Err("overlaps"),
         );
+        check(r#"{"__metadata__":null}"#, 0, Ok(""));
         check(r#"{"__metadata__":{"a":1}}"#, 0, Err("expected a string"));
         check(r#"[]"#, 0, Err("expected an object"));
     }

@@ -104,6 +104,8 @@ pub(crate) struct Stream<'a, 's> {
     base: u64,
     /// Next byte within `buffer`.
     next: usize,
+    /// Whether numbers have their most significant byte first.
+    pub(crate) big_endian: bool,
 }
 
 /// Large enough to amortise a read, small enough not to matter.
@@ -111,7 +113,7 @@ const CHUNK: u64 = 256 << 10;
 
 impl<'a, 's> Stream<'a, 's> {
     pub(crate) fn new(source: &'s Source<'a>, start: u64) -> Self {
-        Stream { source, buffer: Vec::new(), base: start, next: 0 }
+        Stream { source, buffer: Vec::new(), base: start, next: 0, big_endian: false }
     }
 
     /// Position of the next byte in the file.
@@ -153,9 +155,13 @@ impl<'a, 's> Stream<'a, 's> {
         Ok(())
     }
 
+    /// A number of `N` bytes, lowest first.
     fn fixed<const N: usize>(&mut self, subject: &str) -> Result<[u8; N], FormatError> {
         let mut out = [0; N];
         out.copy_from_slice(self.bytes(N as u64, subject)?);
+        if self.big_endian {
+            out.reverse();
+        }
         Ok(out)
     }
 

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{golden, golden_dir, values};
+use common::{golden, golden_dir, values, with_derived};
 use stemmata_formats::{Detected, Limits, Parsed, detect, parse};
 use stemmata_model::{Container, Value};
 
@@ -17,7 +17,8 @@ fn codes(parsed: &Parsed) -> Vec<&'static str> {
 
 #[test]
 fn every_value_of_every_tensor() {
-    let index = std::fs::read_to_string(golden_dir().join("index.tsv")).unwrap();
+    let read = |name: &str| std::fs::read_to_string(golden_dir().join(name)).unwrap();
+    let index = read("index.tsv") + &read("more.tsv");
     let mut compared = 0;
     for (name, bytes) in golden() {
         let parsed = parse(&bytes, &name, 7, &Limits::default()).unwrap();
@@ -35,6 +36,7 @@ fn every_value_of_every_tensor() {
             .collect();
         let names: Vec<&str> = parsed.tensors.iter().map(|tensor| tensor.name.as_str()).collect();
         assert_eq!(names, lines.iter().map(|line| line[1]).collect::<Vec<_>>(), "{name}");
+        let bytes = with_derived(&parsed, &bytes);
         for (tensor, line) in parsed.tensors.iter().zip(&lines) {
             let subject = format!("{name}: {}", tensor.name);
             assert_eq!(tensor.encoding.to_string(), line[2], "{subject}");
@@ -65,6 +67,13 @@ fn containers_and_hazards() {
         ("old.pt", Container::TorchLegacy, &["expanded-view", "shared-storage"]),
         ("wrapped.pt", Container::TorchZip, &["other-entries", "expanded-view", "shared-storage"]),
         ("eight.pt", Container::TorchZip, &[]),
+        ("stored.npz", Container::Npz, &[]),
+        ("deflated.npz", Container::Npz, &[]),
+        ("half.npy", Container::Npy, &["type-by-convention"]),
+        ("plain.onnx", Container::Onnx, &[]),
+        ("tree.msgpack", Container::Msgpack, &[]),
+        ("few.gguf", Container::Gguf, &["missing-scale"]),
+        ("big.gguf", Container::Gguf, &["missing-scale", "big-endian"]),
         ("module.pt", Container::TorchZip, &["pickle-global", "pickle-global", "pickle-global"]),
     ] {
         let (parsed, _) = open(name);
@@ -86,6 +95,15 @@ fn what_a_gguf_file_says() {
     assert_eq!(parsed.config.count("llama.block_count"), Some(2));
     assert_eq!(parsed.config.get("golden.float"), Some(&Value::Float(0.5)));
     assert_eq!(parsed.config.flag("golden.flag"), Some(true));
+}
+
+#[test]
+fn what_a_big_endian_gguf_file_says() {
+    let (parsed, _) = open("big.gguf");
+    assert_eq!(parsed.config.count("llama.block_count"), Some(3));
+    assert_eq!(parsed.config.get("golden.float"), Some(&Value::Float(0.5)));
+    let list = [1, 70_000, -3].map(Value::Int).to_vec();
+    assert_eq!(parsed.config.get("golden.list"), Some(&Value::List(list)));
 }
 
 #[test]

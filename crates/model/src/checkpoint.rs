@@ -14,6 +14,14 @@ pub enum Container {
     TorchZip,
     /// PyTorch legacy stream (before 1.6).
     TorchLegacy,
+    /// One array of NumPy.
+    Npy,
+    /// A zip archive of arrays of NumPy.
+    Npz,
+    /// ONNX, with or without external data.
+    Onnx,
+    /// Flax, in MessagePack.
+    Msgpack,
 }
 
 impl Container {
@@ -24,6 +32,10 @@ impl Container {
             Container::Gguf => "gguf",
             Container::TorchZip => "torch-zip",
             Container::TorchLegacy => "torch-legacy",
+            Container::Npy => "npy",
+            Container::Npz => "npz",
+            Container::Onnx => "onnx",
+            Container::Msgpack => "flax-msgpack",
         }
     }
 }

@@ -111,6 +111,9 @@ pub enum Block {
     Tq1_0,
     Tq2_0,
     Mxfp4,
+    Nvfp4,
+    Q1_0,
+    Q2_0,
 }
 
 impl Block {
@@ -139,6 +142,9 @@ impl Block {
             Block::Tq1_0 => (256, 54),
             Block::Tq2_0 => (256, 66),
             Block::Mxfp4 => (32, 17),
+            Block::Nvfp4 => (64, 36),
+            Block::Q1_0 => (128, 18),
+            Block::Q2_0 => (64, 18),
         }
     }
 
@@ -167,6 +173,9 @@ impl Block {
             Block::Tq1_0 => "tq1_0",
             Block::Tq2_0 => "tq2_0",
             Block::Mxfp4 => "mxfp4",
+            Block::Nvfp4 => "nvfp4",
+            Block::Q1_0 => "q1_0",
+            Block::Q2_0 => "q2_0",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! View models and renderers: human, TSV, JSON, HTML.
+//! View models and renderers: human, TSV, JSON, HTML, SARIF.
 //!
 //! Answers: *how does a result look?* Takes plain values from `audit`, turns them into the wire types once, and renders
 //! those. Knows no file, no clock and no terminal; the same values give the same bytes.
@@ -9,6 +9,7 @@ mod human;
 mod json;
 mod mergekit;
 mod number;
+mod sarif;
 mod text;
 mod tsv;
 pub mod wire;
@@ -124,6 +125,11 @@ pub fn inspection(i: &audit::Inspection, format: Format, style: &Style, context:
             html::plain("Inspection", &human::inspection(&inspection, &Style::default()), &inspection)
         }
     }
+}
+
+/// The remarks of an inspection as a SARIF 2.1.0 log.
+pub fn sarif(i: &audit::Inspection, context: &Context) -> String {
+    sarif::inspection(&wire::Inspection::new(i, context))
 }
 
 /// Renders a diff; `stat_only` leaves only the totals of human output; rows for programs are always complete.

@@ -7,13 +7,16 @@ use common::{
     surveyed, unrated,
 };
 use serde_json::Value;
-use stemmata_report::{Format, Style, Timing, blame, comparison, difference, inspection, rating, standings};
+use stemmata_report::{
+    Format, Style, Timing, blame, comparison, difference, inspection, rating, sarif, standings,
+};
 
 const REPORT: &str = include_str!("../../../schemas/report-1.0.0.json");
 const BLAME: &str = include_str!("../../../schemas/blame-1.0.0.json");
 const INSPECTION: &str = include_str!("../../../schemas/inspection-1.0.0.json");
 const RATING: &str = include_str!("../../../schemas/rating-1.0.0.json");
 const STANDINGS: &str = include_str!("../../../schemas/standings-1.0.0.json");
+const SARIF: &str = include_str!("../../../schemas/sarif-2.1.0.json");
 const DIFFERENCE: &str = include_str!("../../../schemas/difference-1.0.0.json");
 
 #[test]
@@ -36,6 +39,41 @@ fn inspections_diffs_and_blames_follow_their_schemas() {
     check(BLAME, &blame(&blamed(), Format::Json, &Style::default(), &context()));
     check(INSPECTION, &inspection(&inspected(), Format::Json, &Style::default(), &context()));
     check(DIFFERENCE, &difference(&differing(), false, Format::Json, &Style::default(), &context()));
+}
+
+#[test]
+fn logs_for_scanners_follow_the_standard() {
+    let mut odd = inspected();
+    let name = odd.files[0].0.clone();
+    let finding = |subject: &str| {
+        let mut finding = odd.findings[0].clone();
+        finding.subject = subject.to_owned();
+        finding
+    };
+    let subjects = [
+        String::new(),
+        format!("{name}: pickle byte 77"),
+        format!("{name}: a b"),
+        "config.json: auto_map".into(),
+    ];
+    let more: Vec<_> = subjects.iter().map(|subject| finding(subject)).collect();
+    let first = odd.findings.len();
+    odd.findings.extend(more);
+    odd.files[0].0 = name;
+    let text = sarif(&odd, &context());
+    check(SARIF, &text);
+    let log: Value = serde_json::from_str(&text).unwrap();
+    let run = &log["runs"][0];
+    let result = |at: usize| &run["results"][first + at];
+    let place = |at: usize| &result(at)["locations"][0];
+    for result in run["results"].as_array().unwrap() {
+        let rule = &run["tool"]["driver"]["rules"][result["ruleIndex"].as_u64().unwrap() as usize];
+        assert_eq!(rule["id"], result["ruleId"]);
+    }
+    assert_eq!(place(1)["physicalLocation"]["region"]["byteOffset"], 77);
+    assert_eq!(place(2)["logicalLocations"][0]["fullyQualifiedName"], "a b");
+    assert_eq!(place(3)["physicalLocation"]["artifactLocation"]["uri"], "config.json");
+    assert!(place(0).get("logicalLocations").is_none());
 }
 
 #[test]

@@ -156,7 +156,30 @@ impl Directory {
             .flat_map(|end| with(end))
             .filter(|n| !beside_weights(n))
             .collect();
-        if torch.is_empty() { Layout::Nothing } else { of_one_variant(torch) }
+        // Beside a model in ONNX a file of any name may hold its numbers.
+        let is_torch = |name: &String| name.starts_with("pytorch_model") || !name.ends_with(".bin");
+        if !torch.is_empty() && (with(".onnx").is_empty() || torch.iter().any(is_torch)) {
+            return of_one_variant(torch);
+        }
+        if let Some(map) = with(".msgpack.index.json").first() {
+            return Layout::Sharded { map: map.clone(), extension: ".msgpack" };
+        }
+        // Each of these is a model by itself; several of arrays may be one.
+        for end in [".onnx", ".msgpack"] {
+            match with(end) {
+                files if files.is_empty() => {}
+                files if files.len() == 1 => return Layout::Files(files),
+                files => return Layout::Choice(files),
+            }
+        }
+        // The last are not read; that is said with the way out, which "no weights" would not be.
+        for end in [".npz", ".npy", ".keras", ".h5", ".hdf5", ".index"] {
+            let files = with(end);
+            if !files.is_empty() {
+                return Layout::Files(files);
+            }
+        }
+        Layout::Nothing
     }
 
     /// Names of all files that look like weights.
@@ -197,14 +220,32 @@ impl Directory {
 
     /// Files that a loader might run.
     pub(crate) fn hazards(&self) -> Vec<Hazard> {
-        let code = self.names.iter().filter(|n| n.ends_with(".py"));
-        code.map(|name| Hazard {
-            code: "code-file",
-            level: Level::Note,
+        let hazard = |name: &String, code, level, message: &str| Hazard {
+            code,
+            level,
             subject: printable(name),
-            message: "a loader that trusts remote code would run this file; it was not run".to_owned(),
-        })
-        .collect()
+            message: message.to_owned(),
+        };
+        let ends =
+            |name: &str, ends: &[&str]| ends.iter().any(|end| name.to_ascii_lowercase().ends_with(end));
+        let found = self.names.iter().filter_map(|name| match name {
+            _ if ends(name, &[".py"]) => {
+                let message = "a loader that trusts remote code would run this file; it was not run";
+                Some(hazard(name, "code-file", Level::Note, message))
+            }
+            _ if ends(name, &[".so", ".dll", ".dylib", ".exe", ".pyc", ".pyd", ".jar", ".node"]) => {
+                let message =
+                    "machine code or compiled code beside weights, which no checkpoint needs; it was not run";
+                Some(hazard(name, "code-file", Level::Danger, message))
+            }
+            _ if ends(name, &[".pkl", ".pickle", ".joblib", ".dill", ".cloudpickle"]) => {
+                let message =
+                    "a pickle beside the weights: loading it would run what it says; it was not read";
+                Some(hazard(name, "pickle-beside", Level::Warning, message))
+            }
+            _ => None,
+        });
+        found.collect()
     }
 }
 

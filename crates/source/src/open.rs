@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use stemmata_formats::packed::{Inventory, inventory};
-use stemmata_formats::{Detected, Limits, Parsed, ReadAt, detect, parse, parse_shard_map};
+use stemmata_formats::{Detected, FormatError, Limits, Parsed, ReadAt, detect, parse, parse_shard_map};
 use stemmata_model::{
     Checkpoint, Config, Container, FileEntry, Hazard, Level, ModelRef, Tensor, Weights, printable,
 };
@@ -124,7 +124,7 @@ fn assemble_remote<'a>(
     let file = directory.file(name, options.backend)?;
     let file = file.ok_or_else(|| SourceError::MissingShard { file: printable(name) })?;
     let mut assembly = Assembly::new(options);
-    assembly.add(file, name.to_owned())?;
+    assembly.add(file, name.to_owned(), Some(&directory))?;
     if assembly.container != Some(Container::Gguf) {
         assembly.side_files(&directory);
     }
@@ -165,13 +165,14 @@ const TAIL: u64 = 22 + 65_535;
 fn open_file<'a>(path: &Path, options: &'a OpenOptions<'a>) -> Result<Assembly<'a>, SourceError> {
     let name = path.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
     let mut assembly = Assembly::new(options);
-    assembly.add(StoredFile::Local(FileBytes::open(path, options.backend)?), name)?;
-    // A config beside a single file describes it; GGUF describes itself.
     let parent = path.parent().map(|p| if p.as_os_str().is_empty() { Path::new(".") } else { p });
+    let directory = parent.and_then(|p| Directory::open(p).ok());
+    assembly.add(StoredFile::Local(FileBytes::open(path, options.backend)?), name, directory.as_ref())?;
+    // A config beside a single file describes it; GGUF describes itself.
     if assembly.container != Some(Container::Gguf)
-        && let Some(directory) = parent.and_then(|p| Directory::open(p).ok())
+        && let Some(directory) = &directory
     {
-        assembly.side_files(&directory);
+        assembly.side_files(directory);
     }
     assembly.hazards.extend(shards::missing(&assembly.names));
     Ok(assembly)
@@ -240,7 +241,7 @@ pub(crate) fn add_directory(
         assembly.check_stop()?;
         let file = directory.file(name, options.backend)?;
         let file = file.ok_or_else(|| SourceError::MissingShard { file: printable(name) })?;
-        assembly.add_as(file, format!("{folder}{name}"), &prefix)?;
+        assembly.add_as(file, format!("{folder}{name}"), &prefix, Some(directory))?;
     }
     if let Some(entries) = &mapped {
         assembly.check_shard_map(entries);
@@ -259,6 +260,8 @@ pub(crate) struct Assembly<'a> {
     /// Every file that was opened.
     pub(crate) read: Vec<FileId>,
     names: Vec<String>,
+    /// What each file of a split GGUF says: its number, how many there are, how many tensors in all.
+    split: Vec<(u64, u64, Option<u64>)>,
     tensors: BTreeMap<String, Tensor>,
     parsed: Option<Parsed>,
     pub(crate) config: Config,
@@ -278,6 +281,7 @@ impl<'a> Assembly<'a> {
             files: Vec::new(),
             read: Vec::new(),
             names: Vec::new(),
+            split: Vec::new(),
             tensors: BTreeMap::new(),
             parsed: None,
             config: Config::default(),
@@ -289,6 +293,17 @@ impl<'a> Assembly<'a> {
         }
     }
 
+    /// Whether its weights are GGUF.
+    pub(crate) fn is_gguf(&self) -> bool {
+        self.container == Some(Container::Gguf)
+    }
+
+    /// Whether it has tensors that are named as factors of low-rank changes are.
+    pub(crate) fn has_factors(&self) -> bool {
+        let factors = ["lora_down", "lora_A", "lora.down"];
+        self.tensors.keys().any(|name| factors.iter().any(|factor| name.contains(factor)))
+    }
+
     fn check_stop(&self) -> Result<(), SourceError> {
         match self.options.stop {
             Some(stop) if stop.load(Ordering::Relaxed) => Err(SourceError::Interrupted),
@@ -296,17 +311,30 @@ impl<'a> Assembly<'a> {
         }
     }
 
-    pub(crate) fn add(&mut self, file: StoredFile, name: String) -> Result<(), SourceError> {
-        self.add_as(file, name, "")
+    /// Reads the inventory of one file. `beside` is where the files lie that it may say hold numbers of its tensors.
+    pub(crate) fn add(
+        &mut self,
+        file: StoredFile,
+        name: String,
+        beside: Option<&Directory>,
+    ) -> Result<(), SourceError> {
+        self.add_as(file, name, "", beside)
     }
 
-    /// Adds a file, `prefix` before the names of its tensors.
-    fn add_as(&mut self, file: StoredFile, name: String, prefix: &str) -> Result<(), SourceError> {
+    /// The same, with `prefix` before the names of its tensors.
+    fn add_as(
+        &mut self,
+        file: StoredFile,
+        name: String,
+        prefix: &str,
+        beside: Option<&Directory>,
+    ) -> Result<(), SourceError> {
         self.check_stop()?;
         let shown = printable(&name);
         let index = self.files.len() as u32;
         let mut parsed = parse(&file, &name, index, &self.options.limits)?;
         self.check_extension(&file, &shown)?;
+        let outside = self.outside(&parsed, index, beside)?;
         for mut tensor in std::mem::take(&mut parsed.tensors) {
             tensor.name.insert_str(0, prefix);
             if let Some(other) = self.tensors.get(&tensor.name) {
@@ -320,6 +348,15 @@ impl<'a> Assembly<'a> {
         }
         self.hazards.append(&mut parsed.hazards);
         self.container.get_or_insert(parsed.container);
+        if let Some(count) = parsed.config.count("split.count").filter(|count| *count > 1) {
+            self.split.push((
+                parsed.config.count("split.no").unwrap_or(0),
+                count,
+                parsed.config.count("split.tensors.count"),
+            ));
+        }
+        let derived = std::mem::take(&mut parsed.derived);
+        let external = std::mem::take(&mut parsed.external);
         if self.parsed.is_none() {
             self.config = std::mem::take(&mut parsed.config);
             self.declared = std::mem::take(&mut parsed.declared);
@@ -327,15 +364,56 @@ impl<'a> Assembly<'a> {
             self.parsed = Some(parsed);
         }
         self.read.extend(file.id());
-        self.files.push(file);
+        self.files.push(if derived.is_empty() { file } else { StoredFile::Derived(Box::new(file), derived) });
         self.names.push(name);
+        self.read.extend(outside.iter().filter_map(StoredFile::id));
+        self.files.extend(outside);
+        self.names.extend(external);
         Ok(())
+    }
+
+    /// Opens the files that hold numbers of the tensors of file `index`, and compares the ranges with what is there.
+    fn outside(
+        &self,
+        parsed: &Parsed,
+        index: u32,
+        beside: Option<&Directory>,
+    ) -> Result<Vec<StoredFile>, SourceError> {
+        let missing = |name: &String| SourceError::MissingShard { file: printable(name) };
+        let open = |name: &String| {
+            beside
+                .ok_or_else(|| missing(name))?
+                .file(name, self.options.backend)?
+                .ok_or_else(|| missing(name))
+        };
+        let files = parsed.external.iter().map(open).collect::<Result<Vec<StoredFile>, SourceError>>()?;
+        for tensor in parsed.tensors.iter().filter(|tensor| tensor.storage.file > index) {
+            let place = (tensor.storage.file - index - 1) as usize;
+            let (Some(file), Some(name)) = (files.get(place), parsed.external.get(place)) else { continue };
+            let (start, available) = (tensor.storage.offset, file.len());
+            let end = start.saturating_add(tensor.storage.len);
+            if end > available {
+                return Err(SourceError::Format(FormatError::Truncated {
+                    file: printable(name),
+                    subject: format!("tensor `{}`", printable(&tensor.name)),
+                    start,
+                    end,
+                    place: "the file",
+                    available,
+                }));
+            }
+        }
+        Ok(files)
     }
 
     fn check_extension(&mut self, file: &StoredFile, name: &str) -> Result<(), SourceError> {
         let expected: &[&str] = match detect(file)? {
             Detected::Safetensors => &["safetensors"],
             Detected::Gguf => &["gguf"],
+            Detected::Npy => &["npy"],
+            Detected::Npz => &["npz"],
+            Detected::Onnx => &["onnx", "pb"],
+            Detected::Msgpack => &["msgpack", "flax"],
             Detected::TorchZip | Detected::TorchLegacy => &["bin", "pt", "pth", "ckpt", "pkl", "model"],
             _ => &[],
         };
@@ -412,8 +490,35 @@ impl<'a> Assembly<'a> {
         }
     }
 
+    /// Whether the files of a split GGUF belong together, as far as they say.
+    fn check_split(&mut self) {
+        let Some((_, count, tensors)) = self.split.first().copied() else { return };
+        let numbers: Vec<u64> = self.split.iter().map(|(number, _, _)| *number).collect();
+        let alike = self.split.iter().all(|(_, of, all)| *of == count && (all.is_none() || *all == tensors));
+        let whole =
+            numbers.len() as u64 == count && (0..count).zip(&numbers).all(|(due, number)| due == *number);
+        let held = self.tensors.len() as u64;
+        let message = if !alike {
+            "the files count themselves or their tensors differently: they are parts of different models"
+                .to_owned()
+        } else if !whole {
+            format!(
+                "{} of {count} files were read, and their numbers are not 0 to {}",
+                numbers.len(),
+                count - 1
+            )
+        } else if tensors.is_some_and(|tensors| tensors != held) {
+            format!("the files hold {held} tensors and say that they hold {}", tensors.unwrap_or(0))
+        } else {
+            return;
+        };
+        let subject = self.names.first().map(|name| printable(name)).unwrap_or_default();
+        self.hazards.push(Hazard { code: "mismatched-shards", level: Level::Warning, subject, message });
+    }
+
     /// Puts packed tensors together.
     pub(crate) fn finish(mut self) -> Opened {
+        self.check_split();
         let container = self.container.expect("at least one file was parsed");
         let (config, declared) = (std::mem::take(&mut self.config), std::mem::take(&mut self.declared));
         let tokenizer = self.tokenizer.take();

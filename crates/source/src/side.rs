@@ -5,7 +5,7 @@
 use crate::directory::Directory;
 use crate::open::Assembly;
 use std::fmt::Display;
-use stemmata_formats::{ReadAt, parse_card, parse_config, parse_tokenizer};
+use stemmata_formats::{ReadAt, parse_card, parse_config, parse_template, parse_templates, parse_tokenizer};
 use stemmata_model::{Hazard, Level};
 
 /// One kind of side file.
@@ -25,6 +25,12 @@ const QUANTIZE: Side =
     Side { name: "quantize_config.json", limit: 1 << 20, code: "config-unreadable", level: Level::Warning };
 const TOKENIZER: Side =
     Side { name: "tokenizer.json", limit: 64 << 20, code: "tokenizer-unreadable", level: Level::Note };
+/// Where chat templates are: in the tokenizer's configuration, or in files of their own.
+const TEMPLATES: [Side; 3] = [
+    Side { name: "tokenizer_config.json", limit: 16 << 20, code: "config-unreadable", level: Level::Note },
+    Side { name: "chat_template.json", limit: 4 << 20, code: "config-unreadable", level: Level::Note },
+    Side { name: "chat_template.jinja", limit: 4 << 20, code: "config-unreadable", level: Level::Note },
+];
 /// A file beside the weights may take one part in so many of the budget.
 const SHARE: u64 = 16;
 const CARD: Side = Side { name: "README.md", limit: 4 << 20, code: "card-unreadable", level: Level::Warning };
@@ -62,6 +68,21 @@ impl Assembly<'_> {
             match parse_tokenizer(&bytes, TOKENIZER.name) {
                 Ok(tokenizer) => self.tokenizer = Some(tokenizer),
                 Err(error) => self.unreadable(&TOKENIZER, error),
+            }
+        }
+        for side in &TEMPLATES {
+            // Over a network they are worth less than what they cost: a test on weights needs none of them.
+            if directory.is_remote() {
+                continue;
+            }
+            let Some(bytes) = self.side_bytes(directory, side) else { continue };
+            let found = match side.name.ends_with(".json") {
+                true => parse_templates(&bytes, side.name),
+                false => parse_template(&bytes, side.name),
+            };
+            match found {
+                Ok(hazards) => self.hazards.extend(hazards),
+                Err(error) => self.unreadable(side, error),
             }
         }
         if let Some(bytes) = self.side_bytes(directory, &CARD) {

@@ -41,7 +41,8 @@ impl Store {
         let file = &self.files[storage.file as usize];
         let start = storage.offset + offset;
         self.read.fetch_add(len, Ordering::Relaxed);
-        if let Some(map) = file.mapped() {
+        // Places behind the end are not mapped.
+        if let Some(map) = file.mapped().filter(|map| start < map.len()) {
             let bytes = usize::try_from(start).ok().and_then(|s| map.get(s..s.checked_add(len as usize)?));
             return bytes.map(use_bytes).ok_or_else(|| {
                 self.io(tensor, start, len, std::io::Error::from(std::io::ErrorKind::UnexpectedEof))

@@ -193,12 +193,13 @@ pub(super) fn tq2_0(block: &[u8; 66], out: &mut [f32; 256]) {
     }
 }
 
+/// Twice the value of each code of a four-bit float, as ggml has them: without a negative zero.
+pub(super) const DOUBLED: [f32; 16] =
+    [0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 0.0, -1.0, -2.0, -3.0, -4.0, -6.0, -8.0, -12.0];
+
 /// Four-bit floats under a power of two; low nibbles are elements 0..16, high nibbles 16..32.
 #[inline]
 pub(super) fn mxfp4(block: &[u8; 17], out: &mut [f32; 32]) {
-    /// Twice the value of each code.
-    const DOUBLED: [f32; 16] =
-        [0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 0.0, -1.0, -2.0, -3.0, -4.0, -6.0, -8.0, -12.0];
     let exponent = u32::from(block[0]);
     // Half of 2^(e - 127); the first two are denormal.
     let scale = f32::from_bits(if exponent < 2 { 0x0020_0000 << exponent } else { (exponent - 1) << 23 });

@@ -2,6 +2,7 @@
 //! reference's order of operations so that results agree bit for bit.
 
 mod blocks;
+mod few_bits;
 mod floats;
 mod i_blocks;
 mod k_blocks;
@@ -98,6 +99,9 @@ fn quantized(block: Block, bytes: &[u8], out: &mut [f32]) -> bool {
         Block::Tq1_0 => blocks_of(bytes, out, i_blocks::tq1_0),
         Block::Tq2_0 => blocks_of(bytes, out, i_blocks::tq2_0),
         Block::Mxfp4 => blocks_of(bytes, out, i_blocks::mxfp4),
+        Block::Nvfp4 => blocks_of(bytes, out, few_bits::nvfp4),
+        Block::Q1_0 => blocks_of(bytes, out, few_bits::q1_0),
+        Block::Q2_0 => blocks_of(bytes, out, few_bits::q2_0),
         _ => return false,
     }
     true
@@ -132,13 +136,13 @@ mod tests {
         assert!(!decode(Encoding::Plain(DType::F4), &[0; 2], &mut out[..3]));
         assert!(!decode(Encoding::Plain(DType::F6E2M3), &[0; 3], &mut out[..4]));
         assert!(!decode(Encoding::Plain(DType::C64), &[0; 8], &mut out[..1]));
-        assert!(!decode(Encoding::Opaque("nvfp4"), &[], &mut []));
+        assert!(!decode(Encoding::Opaque("q8_k"), &[], &mut []));
     }
 
     #[test]
     fn every_block_layout_matches_its_decoder() {
         use Block::*;
-        let more = [Iq1S, Iq1M, Iq2Xxs, Iq2Xs, Iq2S, Iq3Xxs, Iq3S, Tq1_0, Tq2_0, Mxfp4];
+        let more = [Iq1S, Iq1M, Iq2Xxs, Iq2Xs, Iq2S, Iq3Xxs, Iq3S, Tq1_0, Tq2_0, Mxfp4, Nvfp4];
         let all = [Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2K, Q3K, Q4K, Q5K, Q6K, Iq4Nl, Iq4Xs];
         for block in all.into_iter().chain(more) {
             let (elements, bytes) = block.layout();

@@ -41,6 +41,23 @@ const fn eight_bits(mantissa_bits: u32, bias: i32, special: Special) -> [f32; 25
     table
 }
 
+/// The scales of ggml's NVFP4: the sign is not looked at, and all ones are zero, as code 0 is.
+const fn unsigned_e4m3() -> [f32; 256] {
+    let mut table = [0.0; 256];
+    let signed = eight_bits(3, 7, Special::Finite);
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = match byte & 0x7f {
+            0x7f if byte == 0x7f => 0.0,
+            // 0xff is what the exponent and the mantissa say.
+            0x7f => 480.0,
+            magnitude => signed[magnitude],
+        };
+        byte += 1;
+    }
+    table
+}
+
 const fn powers_of_two() -> [f32; 256] {
     let mut table = [f32::NAN; 256];
     // 2^-127 is denormal.
@@ -57,6 +74,7 @@ pub(super) static E4M3: [f32; 256] = eight_bits(3, 7, Special::Finite);
 pub(super) static E5M2: [f32; 256] = eight_bits(2, 15, Special::Ieee);
 pub(super) static E4M3_FNUZ: [f32; 256] = eight_bits(3, 8, Special::Unsigned);
 pub(super) static E5M2_FNUZ: [f32; 256] = eight_bits(2, 16, Special::Unsigned);
+pub(super) static UE4M3: [f32; 256] = unsigned_e4m3();
 pub(super) static E8M0: [f32; 256] = powers_of_two();
 pub(crate) static E2M1: [f32; 16] =
     [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, -0.0, -0.5, -1.0, -1.5, -2.0, -3.0, -4.0, -6.0];

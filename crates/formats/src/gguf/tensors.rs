@@ -5,7 +5,7 @@ use crate::hazards::Hazards;
 use crate::source::{Source, Stream};
 use crate::{FormatError, Limits};
 use std::collections::HashSet;
-use stemmata_model::{Encoding, Level, Shape, Storage, Tensor, printable};
+use stemmata_model::{Block, Encoding, Level, Shape, Storage, Tensor, printable};
 
 /// The smallest description: an empty name, no extents, a type, an offset.
 const DESCRIPTION_BYTES: u64 = 8 + 4 + 4 + 8;
@@ -13,8 +13,6 @@ const DESCRIPTION_BYTES: u64 = 8 + 4 + 4 + 8;
 const GGML_NAME_BYTES: usize = 64;
 /// ggml's tensors have at most this many extents.
 const MAX_EXTENTS: u32 = 4;
-/// Tensor type of NVFP4, whose values need a second tensor.
-const NVFP4: &str = "nvfp4";
 
 /// What the tensor section needs to know from the rest of the file.
 pub(super) struct Section<'a, 's> {
@@ -200,7 +198,7 @@ fn place(
 /// NVFP4 values are off by a constant without their second scale, which is a tensor of its own.
 fn missing_scales(tensors: &[Tensor], hazards: &mut Hazards) {
     let has = |name: &str| tensors.binary_search_by(|tensor| tensor.name.as_str().cmp(name)).is_ok();
-    for tensor in tensors.iter().filter(|tensor| tensor.encoding == Encoding::Opaque(NVFP4)) {
+    for tensor in tensors.iter().filter(|tensor| tensor.encoding == Encoding::Quantized(Block::Nvfp4)) {
         let stem = tensor.name.strip_suffix(".weight").unwrap_or(&tensor.name);
         if !has(&format!("{stem}.scale")) && !has(&format!("{stem}.weight.scale")) {
             hazards.part("missing-scale", Level::Warning, &tensor.name, || {

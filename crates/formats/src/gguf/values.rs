@@ -173,7 +173,8 @@ impl Reader<'_, '_> {
                 format!("value type {kind} is not known"),
             ));
         };
-        Ok(scalar_value(kind, stream.bytes(size, subject)?))
+        let big_endian = stream.big_endian;
+        Ok(scalar_value(kind, stream.bytes(size, subject)?, big_endian))
     }
 
     fn array(&mut self, stream: &mut Stream, key: &str, subject: &str) -> Result<Option<Value>, FormatError> {
@@ -219,8 +220,10 @@ impl Reader<'_, '_> {
                 }
             }
             _ if keep => {
+                let big_endian = stream.big_endian;
                 let bytes = stream.bytes(least, subject)?;
-                list.extend(bytes.chunks_exact(item_bytes as usize).map(|item| scalar_value(kind, item)));
+                let items = bytes.chunks_exact(item_bytes as usize);
+                list.extend(items.map(|item| scalar_value(kind, item, big_endian)));
             }
             _ => stream.skip(least, subject)?,
         }
@@ -251,9 +254,12 @@ fn scalar_bytes(kind: u32) -> Option<u64> {
 }
 
 /// The value of a scalar whose size has been checked against its kind.
-fn scalar_value(kind: u32, bytes: &[u8]) -> Value {
+fn scalar_value(kind: u32, bytes: &[u8], big_endian: bool) -> Value {
     let mut wide = [0; 8];
     wide[..bytes.len()].copy_from_slice(bytes);
+    if big_endian {
+        wide[..bytes.len()].reverse();
+    }
     let raw = u64::from_le_bytes(wide);
     match kind {
         1 => Value::Int((raw as u8).cast_signed().into()),

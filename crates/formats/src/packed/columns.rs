@@ -20,13 +20,27 @@ const AWQ_PLACE: [u32; 8] = [0, 4, 1, 5, 2, 6, 3, 7];
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
     /// Along the inputs, lowest bits first.
-    Gptq {
-        /// Zero points are stored less one (the first version of the format).
-        less_one: bool,
-    },
+    Gptq(Zeros),
     /// Along the outputs, in AWQ's order.
     Awq,
 }
+
+/// How GPTQ's zero points are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Zeros {
+    /// As they are: the second version of the format.
+    Plain,
+    /// Less one, taken from every place of a word at once.
+    LessOne,
+    /// Less one, taken from each before it was packed: three bits, which cross words.
+    LessOneEach,
+    /// Three bits as GPTQModel brings its second version into the first: less a word that is not one in every place, but comes back
+    /// when the same word is added.
+    LessOddWords,
+}
+
+/// What GPTQModel takes from the words of zero points of three bits, by their place modulo three.
+const ODD_WORDS: [u32; 3] = [0x2492_4924, 0x9249_2492, 0x4924_9249];
 
 /// A matrix in either form; [`super::find`] has compared all shapes.
 #[derive(Clone, Debug)]
@@ -62,6 +76,14 @@ pub(super) struct Block {
     values: Vec<f32>,
 }
 
+/// Code `index` of a stream of three bits each.
+fn three_bits(word_at: impl Fn(usize) -> u32, index: usize) -> u32 {
+    let (word, shift) = (index * 3 / 32, (index * 3 % 32) as u32);
+    let low = word_at(word) >> shift;
+    let code = if shift > 29 { low | word_at(word + 1) << (32 - shift) } else { low };
+    code & 7
+}
+
 impl Block {
     pub(super) fn clear(&mut self) {
         self.len = 0;
@@ -73,7 +95,7 @@ impl Columns {
     /// Outputs in one word column.
     fn outputs_per_word(&self) -> u64 {
         match self.order {
-            Order::Gptq { .. } => 1,
+            Order::Gptq(_) => 1,
             Order::Awq => 8,
         }
     }
@@ -110,7 +132,12 @@ impl Columns {
             scale * (code as f32 - zero)
         };
         match self.order {
-            Order::Gptq { .. } => {
+            Order::Gptq(_) if self.bits == 3 => {
+                for (input, out) in (col..).zip(out) {
+                    *out = value(three_bits(|word| words.get(word).copied().unwrap_or(0), input), input);
+                }
+            }
+            Order::Gptq(_) => {
                 // Codes in a word are a power of two.
                 let (log, last) = ((32 / self.bits).trailing_zeros(), (32 / self.bits - 1) as usize);
                 for (input, out) in (col..).zip(out) {
@@ -173,12 +200,16 @@ impl Columns {
 
     /// Scales and zero points of outputs `block.first .. + len`.
     fn fetch_grid(&self, pieces: &dyn Pieces, block: &mut Block, len: u64) -> Result<(), ReadError> {
-        let per_word = u64::from(32 / self.bits);
+        let wide = u64::from(self.bits);
         let across = self.zeros.shape[1];
         let groups = self.groups as usize;
         block.grid.clear();
         block.grid.resize(len as usize * groups, (0.0, 0.0));
-        let (first_word, end_word) = (block.first / per_word, (block.first + len).div_ceil(per_word));
+        // With three bits the words of a place come in threes, which the odd ones are counted in.
+        let (first_word, end_word) = match wide {
+            3 => (block.first / 32 * 3, ((block.first + len) * 3).div_ceil(32)),
+            _ => (block.first * wide / 32, ((block.first + len) * wide).div_ceil(32)),
+        };
         for group in 0..self.groups {
             let scales = super::room_for_values(&mut block.values, len as usize);
             pieces.values(&self.scales, group * self.outputs + block.first, scales)?;
@@ -186,9 +217,15 @@ impl Columns {
             pieces.bytes(&self.zeros, (group * across + first_word) * 4, bytes)?;
             for (i, scale) in scales.iter().enumerate() {
                 let output = block.first + i as u64;
-                let at = (output / per_word - first_word) as usize * 4;
-                let word = [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]];
-                let zero = self.zero(u32::from_le_bytes(word), (output % per_word) as u32);
+                let words = bytes.as_chunks::<4>().0;
+                let word_at = |at: usize| words.get(at).map_or(0, |word| u32::from_le_bytes(*word));
+                let zero = if self.bits == 3 {
+                    self.zero_of_three(word_at, (output - first_word / 3 * 32) as usize)
+                } else {
+                    let per_word = u64::from(32 / self.bits);
+                    let at = (output / per_word - first_word) as usize;
+                    self.zero(word_at(at), (output % per_word) as u32)
+                };
                 block.grid[i * groups + group as usize] = (*scale, zero);
             }
         }
@@ -201,11 +238,21 @@ impl Columns {
         let code = match self.order {
             // One in every place, added to the word as a whole: the inverse of how the reference takes it away, carries
             // between places included.
-            Order::Gptq { less_one: true } => {
-                word.wrapping_add(u32::MAX / mask) >> (place * self.bits) & mask
-            }
-            Order::Gptq { less_one: false } => word >> (place * self.bits) & mask,
+            Order::Gptq(Zeros::LessOne) => word.wrapping_add(u32::MAX / mask) >> (place * self.bits) & mask,
+            Order::Gptq(_) => word >> (place * self.bits) & mask,
             Order::Awq => word >> (4 * AWQ_PLACE[place as usize]) & mask,
+        };
+        code as f32
+    }
+
+    /// Zero point `output` of words of three bits.
+    fn zero_of_three(&self, word_at: impl Fn(usize) -> u32, output: usize) -> f32 {
+        let code = match self.order {
+            Order::Gptq(Zeros::LessOddWords) => {
+                three_bits(|word| word_at(word).wrapping_add(ODD_WORDS[word % 3]), output)
+            }
+            Order::Gptq(Zeros::Plain) => three_bits(word_at, output),
+            _ => (three_bits(word_at, output) + 1) & 7,
         };
         code as f32
     }

@@ -4,6 +4,7 @@
 //! quantised matrix by the matrix that they stand for; [`Entry::read`] decodes any run of its elements, of which a
 //! bounded block is held at a time. Numbers are asked for through [`Pieces`]. Must not know: files, architectures.
 
+mod affine;
 mod columns;
 mod find;
 mod float_blocks;
@@ -16,6 +17,7 @@ mod words;
 pub use find::{Inventory, inventory};
 pub use low_rank::{FactorError, LowRank};
 
+use affine::Affine;
 use columns::Columns;
 use float_blocks::FloatBlocks;
 use four_bit::FourBit;
@@ -50,6 +52,7 @@ pub struct Entry {
 enum Origin {
     Stored,
     Columns(Columns),
+    Affine(Affine),
     FourBit(Box<FourBit>),
     Scaled(Scaled),
     FloatBlocks(FloatBlocks),
@@ -104,8 +107,10 @@ impl Entry {
             Origin::Columns(form) => form.read(pieces, &mut scratch.columns, start, out),
             Origin::Sum(base, change) => {
                 base.read(pieces, scratch, start, out)?;
-                change.add(pieces, &mut scratch.factors, start, out)
+                change.add(pieces, &mut scratch.factors, start, out)?;
+                change.rescale(base, pieces, scratch, start, out)
             }
+            Origin::Affine(form) => form.read(pieces, scratch, start, out),
             Origin::FourBit(form) => form.read(pieces, scratch, start, out),
             Origin::Scaled(form) => form.read(pieces, scratch, start, out),
             Origin::FloatBlocks(form) => form.read(pieces, scratch, start, out),

@@ -1,9 +1,9 @@
 //! The zip container of PyTorch 1.6 and later.
 
-use super::zip::{self, Entry};
 use super::{Context, Place, machine, tensors_of};
 use crate::hazards::Hazards;
 use crate::source::Source;
+use crate::zip::{self, Entry};
 use crate::{FormatError, Limits};
 use stemmata_model::{Level, Tensor, printable};
 
@@ -11,7 +11,7 @@ const PICKLE: &str = "data.pkl";
 const STORED: u16 = 0;
 
 /// Whether an entry is the pickle that describes the tensors.
-pub(super) fn is_pickle(name: &str) -> bool {
+pub(crate) fn is_pickle(name: &str) -> bool {
     name == PICKLE || name.strip_suffix(PICKLE).is_some_and(|root| root.ends_with('/'))
 }
 

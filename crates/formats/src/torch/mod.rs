@@ -13,17 +13,15 @@ mod machine;
 mod operands;
 mod tensor;
 mod walk;
-mod zip;
 
 pub(crate) use legacy::is_legacy;
-pub(crate) use zip::find_end as zip_end;
 
 use crate::hazards::Hazards;
 use crate::source::Source;
 use crate::{FormatError, Limits, Parsed, ReadAt};
 use machine::Outcome;
-use std::collections::{BTreeMap, HashMap};
-use stemmata_model::{Config, Container, Declared, Level, Tensor, printable};
+use std::collections::HashMap;
+use stemmata_model::{Container, Level, Tensor, printable};
 
 /// Where the bytes of a storage lie.
 #[derive(Clone, Copy, Debug)]
@@ -65,28 +63,16 @@ pub fn parse(file: &dyn ReadAt, name: &str, file_index: u32, limits: &Limits) ->
     if tensors.is_empty() {
         hazards.file("no-tensors", Level::Warning, || "no tensor was found in the file".into());
     }
-    Ok(Parsed {
-        container: if legacy { Container::TorchLegacy } else { Container::TorchZip },
-        tensors,
-        config: Config::default(),
-        declared: Declared::default(),
-        tokenizer: None,
-        metadata: BTreeMap::new(),
-        hazards: hazards.finish(),
-    })
+    let container = if legacy { Container::TorchLegacy } else { Container::TorchZip };
+    Ok(Parsed { tensors, ..Parsed::of(container, hazards.finish()) })
 }
 
-/// Whether the file is a zip archive, and if so whether it holds a `data.pkl`; `None` if it is none or is broken.
-pub(crate) fn zip_kind(source: &Source) -> Result<Option<bool>, FormatError> {
-    let Some(end) = zip::find_end(source)? else { return Ok(None) };
-    let mut hazards = Hazards::new("");
-    match zip::directory(source, &end, &Limits::default(), &mut hazards) {
-        Ok(entries) => Ok(Some(entries.iter().any(|entry| archive::is_pickle(&entry.name)))),
-        Err(FormatError::Io { file, start, end, source }) => {
-            Err(FormatError::Io { file, start, end, source })
-        }
-        Err(_) => Ok(None),
-    }
+/// Whether an entry of a zip archive is the pickle that describes the tensors.
+pub(crate) use archive::is_pickle;
+
+/// Notes what a pickle that is no checkpoint would import and call.
+pub(crate) fn report_pickle(bytes: &[u8], base: u64, limits: &Limits, hazards: &mut Hazards) {
+    machine::run(bytes, base, limits).report(hazards);
 }
 
 /// The tensors that a pickle's result holds, after the hazards of the pickle have been noted.

@@ -107,6 +107,10 @@ const NAMES: &[&str] = &[
     "a.weight_zero_point",
     "a_blocks",
     "a_scales",
+    "a.biases",
+    "a.weight_scale_2",
+    "a.weight_global_scale",
+    "a.lora_magnitude_vector",
 ];
 const TYPES: &[DType] = &[
     DType::I32,
@@ -119,6 +123,7 @@ const TYPES: &[DType] = &[
     DType::I64,
     DType::BF16,
     DType::F4,
+    DType::U32,
 ];
 
 /// A name, a type and extents.
@@ -148,8 +153,8 @@ fn fitting_pieces(draw: &mut Draw<'_>, scheme: u8) -> (Vec<Piece>, String, [u64;
     let (blocks, nested) = (elements.div_ceil(block), 256);
     let words = |n: u64| n.div_ceil(per_word);
     let mut state = format!(r#"{{"blocksize":{block},"shape":[{outputs},{inputs}]"#);
-    use DType::{F8E4M3, F32, I8, I32, I64, U8};
-    let mut pieces = match scheme % 8 {
+    use DType::{F8E4M3, F32, I8, I32, I64, U8, U32};
+    let mut pieces = match scheme % 10 {
         0 => vec![
             ("a.qweight", I32, vec![words(inputs), outputs]),
             ("a.qzeros", I32, vec![groups, words(outputs)]),
@@ -163,7 +168,7 @@ fn fitting_pieces(draw: &mut Draw<'_>, scheme: u8) -> (Vec<Piece>, String, [u64;
         ],
         2 | 3 => vec![
             ("a.weight", U8, vec![elements.div_ceil(2), 1]),
-            ("a.weight.absmax", if scheme % 8 == 3 { U8 } else { F32 }, vec![blocks]),
+            ("a.weight.absmax", if scheme % 10 == 3 { U8 } else { F32 }, vec![blocks]),
             ("a.weight.nested_absmax", F32, vec![blocks.div_ceil(nested)]),
             ("a.weight.nested_quant_map", F32, vec![256]),
             ("a.weight.quant_map", F32, vec![16]),
@@ -178,6 +183,16 @@ fn fitting_pieces(draw: &mut Draw<'_>, scheme: u8) -> (Vec<Piece>, String, [u64;
             ("a_blocks", U8, vec![groups, outputs, inputs / 8, 16]),
             ("a_scales", U8, vec![groups, outputs, inputs / 8]),
         ],
+        8 => vec![
+            ("a.weight", U32, vec![outputs, words(inputs)]),
+            ("a.scales", float, vec![outputs, groups]),
+            ("a.biases", float, vec![outputs, groups]),
+        ],
+        9 => vec![
+            ("a.weight_packed", U8, vec![outputs, inputs / 2]),
+            ("a.weight_scale", F8E4M3, vec![outputs, inputs / 16]),
+            ("a.weight_global_scale", F32, vec![1]),
+        ],
         _ => vec![
             ("a.weight_packed", I32, vec![outputs, words(inputs)]),
             ("a.weight_scale", float, vec![outputs, groups]),
@@ -185,7 +200,7 @@ fn fitting_pieces(draw: &mut Draw<'_>, scheme: u8) -> (Vec<Piece>, String, [u64;
             ("a.weight_zero_point", I32, vec![words(outputs), groups]),
         ],
     };
-    if scheme % 8 == 3 {
+    if scheme % 10 == 3 {
         state += &format!(r#","nested_blocksize":{nested},"nested_offset":0.5"#);
     }
     state.push('}');
@@ -236,6 +251,7 @@ pub(crate) fn invent(data: &[u8]) -> usize {
             Value::List(vec![Value::Int(draw.byte().into()), Value::Int(draw.byte().into())]),
         ),
     ] {
+        config.entries.insert(format!("quantization.{key}"), value.clone());
         config.entries.insert(format!("quantization_config.{key}"), value);
     }
     let (bytes, own_state) = draw.0.split_at(draw.0.len() / 2);

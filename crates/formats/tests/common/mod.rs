@@ -2,8 +2,8 @@
 #![allow(dead_code)] // Each test file uses its own part.
 
 use std::path::{Path, PathBuf};
-use stemmata_formats::decode;
 use stemmata_formats::packed::Pieces;
+use stemmata_formats::{Parsed, decode};
 use stemmata_model::{ReadError, Tensor};
 
 pub(crate) fn golden_dir() -> PathBuf {
@@ -21,7 +21,9 @@ pub(crate) fn golden() -> Vec<(String, Vec<u8>)> {
         .map(|entry| entry.unwrap().path())
         .filter(|path| {
             let extension = path.extension().unwrap_or_default();
-            ["safetensors", "gguf", "pt"].iter().any(|known| extension == *known)
+            ["safetensors", "gguf", "pt", "npy", "npz", "onnx", "msgpack"]
+                .iter()
+                .any(|known| extension == *known)
         })
         .map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), std::fs::read(path).unwrap()))
         .collect();
@@ -30,10 +32,22 @@ pub(crate) fn golden() -> Vec<(String, Vec<u8>)> {
     files
 }
 
+/// The file with what stands in the places behind its end.
+pub(crate) fn with_derived(parsed: &Parsed, file: &[u8]) -> Vec<u8> {
+    let mut bytes = file.to_vec();
+    for tensor in parsed.tensors.iter().filter(|t| t.storage.offset >= file.len() as u64 && t.storage.len > 0)
+    {
+        let range = tensor.storage.offset as usize..(tensor.storage.offset + tensor.storage.len) as usize;
+        bytes.resize(bytes.len().max(range.end), 0);
+        parsed.derived.read_exact_at(&file, tensor.storage.offset, &mut bytes[range]).unwrap();
+    }
+    bytes
+}
+
 /// All values of a tensor in row-major order, for encodings that decode.
 pub(crate) fn values(tensor: &Tensor, file: &[u8]) -> Vec<f32> {
     let storage = &tensor.storage;
-    let bytes = &file[storage.offset as usize..][..storage.len as usize];
+    let bytes = if storage.len == 0 { &[] } else { &file[storage.offset as usize..][..storage.len as usize] };
     let (per, size) = tensor.encoding.granule().unwrap();
     let mut stored = vec![0.0; bytes.len() / size as usize * per as usize];
     assert!(decode(tensor.encoding, bytes, &mut stored), "{}", tensor.name);

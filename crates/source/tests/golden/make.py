@@ -277,6 +277,93 @@ def make_adapter():
     safetensors(folder("base") / "model.safetensors", {name: ("F32", values) for name, values in base.items()})
 
 
+# --- three bits, rows of codes, small floats under two scales ----------------------------------------------------------
+
+
+def stream(codes, bits):
+    """Words of a stream of codes along the last axis, lowest bits first; a code may cross words."""
+    raw = (codes[..., None] >> np.arange(bits) & 1).astype(np.uint8).reshape(*codes.shape[:-1], -1)
+    return np.packbits(raw, axis=-1, bitorder="little").view("<i4")
+
+
+def make_three_bits():
+    odd = np.array([0x24924924, 0x92492492, 0x49249249], np.uint32)
+    for case, config in [("gptq3", {}), ("gptq3-by-word", {"meta": {"quantizer": ["gptqmodel:4.0"]}}), ("gptq3-v2", {"checkpoint_format": "gptq_v2"})]:
+        outputs, inputs, groups = 96, 64, 2
+        q, z, s = random.integers(0, 8, (inputs, outputs)), random.integers(1, 8, (groups, outputs)), scales(groups, outputs)
+        group = np.arange(inputs) // (inputs // groups)
+        value = (q - z[group]).astype(np.float32) * s.astype(np.float32)[group]
+        zeros = stream(z - (case == "gptq3"), 3)
+        if case == "gptq3-by-word":
+            zeros = (zeros.view(np.uint32) - np.tile(odd, zeros.shape[1] // 3)).view(np.int32)
+            config = {"meta": {"quantizer": "gptqmodel:4.0"}}
+        tensors = {"a.qweight": ("I32", np.ascontiguousarray(stream(q.T, 3).T)), "a.qzeros": ("I32", zeros), "a.scales": ("F16", s)}
+        checkpoint(case, tensors, {"a.weight": ("gptq-3", np.ascontiguousarray(value.T), list(tensors))}, {"quant_method": "gptq", "bits": 3} | config)
+
+
+def make_awq_rows():
+    outputs, inputs, size = 6, 256, 64
+    groups, words = inputs // size, 2  # of zero points: one, rounded up for the kernel
+    q, z, s = random.integers(0, 16, (outputs, inputs)), random.integers(0, 16, (outputs, groups)), scales(outputs, groups)
+    value = (q - z.repeat(size, 1)).astype(np.float32) * s.astype(np.float32).repeat(size, 1)
+    wide = lambda x: np.pad(x, [(0, 0), (0, words * 8 - groups)])
+    tensors = {"a.qweight": ("I32", pack(q, 4, 1)), "a.qzeros": ("I32", pack(wide(z), 4, 1)), "a.scales": ("F16", wide(s))}
+    checkpoint("awq4-rows", tensors, {"a.weight": ("awq-4", value, list(tensors))},
+               {"quant_method": "awq", "bits": 4, "group_size": size, "version": "gemv"})
+
+
+def make_nvfp4():
+    q, s = random.integers(0, 16, (5, 48)), random.integers(1, 0x7F, (5, 3)).astype(np.uint8)
+    codes = (q[:, 0::2] | q[:, 1::2] << 4).astype(np.uint8)
+    whole = np.float32(random.uniform(100, 3000))
+    for case, payload, key, scale in [("nvfp4-divided", "a.weight_packed", "a.weight_global_scale", E4M3[s] / whole),
+                                      ("nvfp4-multiplied", "a.weight", "a.weight_scale_2", E4M3[s] * (np.float32(1) / whole))]:
+        number = whole if "divided" in case else np.float32(1) / whole
+        tensors = {payload: ("U8", codes), "a.weight_scale": ("F8_E4M3", s), key: ("F32", np.array([number], np.float32))}
+        checkpoint(case, tensors, {"a.weight": ("nvfp4", E2M1[q] * scale.astype(np.float32).repeat(16, 1), list(tensors))},
+                   {"quant_method": "compressed-tensors" if "divided" in case else "modelopt"})
+
+
+def make_more_adapters():
+    """Adapters on the same base: magnitudes (DoRA), and factors without a configuration (kohya)."""
+    random = np.random.default_rng(20261125)
+    normal = lambda *shape: random.standard_normal(shape).astype(np.float32)
+    raw = (HERE / "base" / "model.safetensors").read_bytes()
+    size = struct.unpack("<Q", raw[:8])[0]
+    header = json.loads(raw[8 : 8 + size])
+    base = {n: np.frombuffer(raw[8 + size :][e["data_offsets"][0] : e["data_offsets"][1]], "<f4").reshape(e["shape"]) for n, e in header.items()}
+    shapes = {"q": (12, 8), "k": (8, 10), "v": (8, 8)}
+
+    def change(b, a, by):
+        total = np.zeros((b.shape[0], a.shape[1]), np.float32)
+        for r in range(b.shape[1]):
+            total = total + b[:, r : r + 1] * a[r : r + 1]
+        return np.float32(by) * total
+
+    for case in ["adapter-magnitudes", "adapter-kohya"]:
+        path, tensors, expected = folder(case), {}, {}
+        for part, (outputs, inputs) in shapes.items():
+            a, b, name = normal(4, inputs), normal(outputs, 4), f"layers.0.{part}.weight"
+            if case == "adapter-kohya":
+                module = f"lora_unet_layers_0_{part}"
+                tensors |= {f"{module}.lora_down.weight": ("F32", a), f"{module}.lora_up.weight": ("F32", b)}
+                # Where a module does not say its alpha, it is the rank.
+                if part != "v":
+                    tensors[f"{module}.alpha"] = ("F32", np.float32(2 if part == "q" else 6))
+                expected[name] = ("lora", base[name] + change(b, a, {"q": 0.5, "k": 1.5, "v": 1}[part]), [])
+                continue
+            m = np.abs(normal(outputs)) + np.float32(1)
+            module = f"base_model.model.layers.0.{part}"
+            tensors |= {f"{module}.lora_A.weight": ("F32", a), f"{module}.lora_B.weight": ("F32", b), f"{module}.lora_magnitude_vector": ("F32", m)}
+            whole = base[name] + change(b, a, 2)
+            norm = np.array([np.sqrt(sum(float(x) * float(x) for x in row)) for row in whole]).astype(np.float32)
+            expected[name] = ("lora", whole * (m / norm)[:, None], [])
+        safetensors(path / ("style.safetensors" if case == "adapter-kohya" else "adapter_model.safetensors"), tensors)
+        if case != "adapter-kohya":
+            (path / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 4, "lora_alpha": 8, "use_dora": True}))
+        expect(case, tensors, expected)
+
+
 make_gptq()
 make_awq()
 make_bitsandbytes()
@@ -285,4 +372,8 @@ make_mxfp4()
 make_packed_integers()
 make_adapter()
 four_bit("nf4-in-halves", "nf4", (6, 32), 64, None, stored_as="F16")
+make_three_bits()
+make_awq_rows()
+make_nvfp4()
+make_more_adapters()
 (HERE / "index.tsv").write_text("".join(index))

@@ -3,6 +3,7 @@
 //! Names say what may belong together, shapes whether it does. What does not fit stays in the inventory as codes that are
 //! not decoded, with the reason.
 
+mod affine;
 mod blocks;
 mod scaled;
 mod words;
@@ -94,7 +95,25 @@ impl<'a> Finder<'a> {
             return Some(self.columns(index, stem).map_err(refuse("gptq or awq")));
         }
         if let Some(stem) = name.strip_suffix(".weight_packed") {
+            if let Some(whole) = self.index(&format!("{stem}.weight_global_scale")) {
+                let outcome = self.short_blocks(index, format!("{stem}.weight"), whole, true);
+                return Some(outcome.map_err(refuse("nvfp4 codes")));
+            }
             return Some(self.words(index, stem).map_err(refuse("packed integers")));
+        }
+        if let Some(whole) = self.index(&format!("{name}_scale_2"))
+            && codes.encoding == Encoding::Plain(DType::U8)
+        {
+            let outcome = self.short_blocks(index, name.to_owned(), whole, false);
+            return Some(outcome.map_err(refuse("nvfp4 codes")));
+        }
+        if let Some(outcome) = self.gguf_blocks(index) {
+            return Some(outcome.map_err(refuse("nvfp4 codes")));
+        }
+        if let Some(stem) = name.strip_suffix(".weight")
+            && let Some(outcome) = self.mlx(index, stem)
+        {
+            return Some(outcome.map_err(refuse("mlx codes")));
         }
         let fours = [("nf4", "nf4 codes"), ("fp4", "fp4 codes")];
         for (kind, scheme) in fours {

@@ -2,7 +2,7 @@
 
 use super::{Finder, NOT_PLAIN, Outcome, SCALES_MISSING, SHAPES_DIFFER};
 use crate::packed::Origin;
-use crate::packed::columns::{Columns, MOST_INPUTS, Order};
+use crate::packed::columns::{Columns, MOST_INPUTS, Order, Zeros};
 use crate::packed::words::Words;
 use stemmata_model::{DType, Encoding};
 
@@ -13,6 +13,9 @@ impl Finder<'_> {
         let zeros = piece("qzeros").ok_or("its zero points are missing")?;
         let (down, across) = self.word_matrix(codes)?;
         let (zero_rows, zero_words) = self.word_matrix(zeros)?;
+        if self.setting("version").is_some_and(|version| version.eq_ignore_ascii_case("gemv")) {
+            return self.awq_rows(codes, stem, scales, zeros);
+        }
         let [groups, outputs] = self.numbers(scales)?.shape[..] else { return Err(SHAPES_DIFFER) };
         if groups == 0 || outputs == 0 || zero_rows != groups || outputs > 1 << 40 {
             return Err(SHAPES_DIFFER);
@@ -21,26 +24,36 @@ impl Finder<'_> {
         // Shapes tell the width; where a matrix is so small that several fit, the configuration does.
         let stated = self.config.count("quantization_config.bits").and_then(|bits| u32::try_from(bits).ok());
         let fits = |bits: &u32| {
-            let per_word = u64::from(32 / bits);
+            let wide = u64::from(*bits);
+            let all_inputs =
+                |words: u64| words.checked_mul(32).filter(|n| n.is_multiple_of(wide)).map(|n| n / wide);
             let indexed = |index: usize| {
-                let inputs = if across == outputs { down.checked_mul(per_word) } else { Some(down) };
+                let inputs = if across == outputs { all_inputs(down) } else { Some(down) };
                 inputs.is_some_and(|inputs| self.stored[index].shape == [inputs])
             };
-            zero_words == outputs.div_ceil(per_word)
-                && (across == outputs || across.checked_mul(per_word) == Some(outputs))
+            zero_words == (outputs * wide).div_ceil(32)
+                && (across == outputs && all_inputs(down).is_some()
+                    || across.checked_mul(32) == Some(outputs * wide))
                 && group_of.is_none_or(indexed)
         };
-        let mut widths = stated.into_iter().chain([4, 2, 8]).filter(|bits| [2, 4, 8].contains(bits));
+        let mut widths = stated.into_iter().chain([4, 2, 8, 3]).filter(|bits| [2, 3, 4, 8].contains(bits));
         let bits = widths.find(fits).ok_or("its codes have a width that is not read")?;
         let (order, inputs, scheme) = if across == outputs {
             let version = self.setting("checkpoint_format").or(self.setting("format"));
-            let less_one = version != Some("gptq_v2");
+            let by_word = self.setting("meta.quantizer").is_some_and(|tool| tool.contains("gptqmodel"));
+            let zeros = match (version, bits) {
+                (Some("gptq_v2"), _) => Zeros::Plain,
+                (_, 3) if by_word => Zeros::LessOddWords,
+                (_, 3) => Zeros::LessOneEach,
+                _ => Zeros::LessOne,
+            };
             let scheme = match bits {
                 2 => "gptq-2",
+                3 => "gptq-3",
                 4 => "gptq-4",
                 _ => "gptq-8",
             };
-            (Order::Gptq { less_one }, down.checked_mul(u64::from(32 / bits)), scheme)
+            (Order::Gptq(zeros), down.checked_mul(32).map(|all| all / u64::from(bits)), scheme)
         } else {
             let plain = self.setting("version").is_none_or(|version| version.eq_ignore_ascii_case("gemm"));
             if bits != 4 || !plain {

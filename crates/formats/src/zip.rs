@@ -34,19 +34,19 @@ pub(crate) struct End {
 
 /// One stored file.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
-    pub(super) name: String,
+pub(crate) struct Entry {
+    pub(crate) name: String,
     /// Length of the name as stored.
     name_bytes: u64,
-    pub(super) flags: u16,
-    pub(super) method: u16,
-    pub(super) crc: u32,
-    pub(super) packed: u64,
-    pub(super) size: u64,
+    pub(crate) flags: u16,
+    pub(crate) method: u16,
+    pub(crate) crc: u32,
+    pub(crate) packed: u64,
+    pub(crate) size: u64,
     /// The local header.
-    pub(super) local: u64,
+    pub(crate) local: u64,
     /// First byte of the content; known after [`locate`].
-    pub(super) data: u64,
+    pub(crate) data: u64,
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> u16 {
@@ -105,7 +105,7 @@ pub(crate) fn find_end(source: &Source) -> Result<Option<End>, FormatError> {
 }
 
 /// Reads the central directory.
-pub(super) fn directory(
+pub(crate) fn directory(
     source: &Source,
     end: &End,
     limits: &Limits,
@@ -233,7 +233,7 @@ fn extra_field(mut extra: &[u8], id: u16) -> Option<&[u8]> {
 }
 
 /// Follows every entry to its local header, and refuses entries that share bytes.
-pub(super) fn locate(
+pub(crate) fn locate(
     source: &Source,
     end: &End,
     entries: &mut [Entry],
@@ -309,7 +309,7 @@ fn contradiction(entry: &Entry, header: &[u8], local_name: &[u8]) -> Option<&'st
 }
 
 /// The checksum of zip entries.
-pub(super) fn crc32(bytes: &[u8]) -> u32 {
+pub(crate) fn crc32(bytes: &[u8]) -> u32 {
     const TABLE: [u32; 256] = {
         let mut table = [0; 256];
         let mut byte = 0;
