@@ -233,7 +233,7 @@ fn put(
     Ok(write(common, shown.as_bytes(), code))
 }
 
-fn write(common: &Common, bytes: &[u8], code: u8) -> u8 {
+pub(crate) fn write(common: &Common, bytes: &[u8], code: u8) -> u8 {
     write_with(common, &mut |out| out.write_all(bytes), code)
 }
 

@@ -75,7 +75,7 @@ mod with_page {
     use super::ServeArguments;
     use crate::arguments::Common;
     use crate::output;
-    use crate::run::{CANNOT, DONE};
+    use crate::run::{CANNOT, DONE, write};
     use std::fs::File;
     use std::io::BufReader;
     use std::sync::Arc;
@@ -103,10 +103,8 @@ mod with_page {
             let unread = |source| WebError::Export { doing: "read", source };
             let file = File::open(path).map_err(unread)?;
             let verified = stemmata_web::verify(BufReader::new(file), arguments.receipt.as_deref())?;
-            return Ok(write(
-                common,
-                format!("{} votes, head {}\n", verified.votes, verified.head).as_bytes(),
-            ));
+            let said = format!("{} votes, head {}\n", verified.votes, verified.head);
+            return Ok(write(common, said.as_bytes(), DONE));
         }
         if arguments.export {
             let voters = if arguments.unflagged { Voters::Unflagged } else { Voters::All };
@@ -116,7 +114,7 @@ mod with_page {
                 "{} votes written, {} left out, {} voters flagged",
                 exported.votes, exported.left_out, exported.flagged
             ));
-            return Ok(write(common, &votes));
+            return Ok(write(common, &votes, DONE));
         }
         // The arguments ask for a configuration where neither of the above is given.
         let Some(path) = &arguments.config else { return Ok(CANNOT) };
@@ -131,16 +129,6 @@ mod with_page {
         stemmata_web::serve(settings, stop, &tell)?;
         note("stopped; every vote is on disk".to_owned());
         Ok(DONE)
-    }
-
-    fn write(common: &Common, bytes: &[u8]) -> u8 {
-        match output::write(common.output.as_deref(), bytes) {
-            Ok(()) => DONE,
-            Err(error) => {
-                output::write_error(common.output.as_deref(), &error);
-                CANNOT
-            }
-        }
     }
 }
 
