@@ -10,6 +10,9 @@ use stemmata_model::Weights;
 /// The relation of models that share only their random start.
 const COMMON_START: &str = "shared-initialisation";
 
+/// A smaller weight is that of no parent: where f32 leaves no rounding to speak of, a sum of two takes in a third for nothing.
+const NEGLIGIBLE: f64 = 1e-3;
+
 /// Another model, beside candidate and reference.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Relative {
@@ -132,11 +135,14 @@ fn as_merge(
         let references: Vec<&Subject> = std::iter::once(pair[1 - side]).chain(relatives).collect();
         let Some(found) = merging::look(pair[side], &references, settings)? else { continue };
         let MergeOutcome::Merge(merge) = &found.weighed.outcome else { continue };
-        let parents: Vec<usize> = merge.parents.iter().map(|model| found.reference(*model)).collect();
-        let Some(place) = parents.iter().position(|parent| *parent == 0) else { continue };
-        let unknown = Estimate { value: f64::NAN, standard_error: f64::NAN };
-        admit_merge(judgement, side, merge, merge.weights.get(place).copied().unwrap_or(unknown));
-        for parent in parents.into_iter().filter(|parent| *parent > 0) {
+        let weighed = merge.parents.iter().zip(&merge.weights);
+        let parents: Vec<(usize, Estimate)> = weighed
+            .map(|(model, weight)| (found.reference(*model), *weight))
+            .filter(|(_, weight)| weight.value.abs() >= NEGLIGIBLE)
+            .collect();
+        let Some((_, weight)) = parents.iter().find(|(parent, _)| *parent == 0) else { continue };
+        admit_merge(judgement, side, merge.method, parents.len(), *weight);
+        for (parent, _) in parents.iter().filter(|(parent, _)| *parent > 0) {
             told[parent - 1].role = RelativeRole::MergeParent;
         }
         return Ok(());

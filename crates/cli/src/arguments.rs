@@ -22,7 +22,6 @@ Exit codes:
 
 const COMPARE_EXAMPLES: &str = "\
 Examples:
-  stemmata compare ./suspect ./original --controls
   stemmata compare ./tuned ./base --relatives ./other-seed-of-data ./sibling
   stemmata compare hf:acme/nova-7b hf:meta-llama/Llama-2-7b-hf --budget 50MB
   stemmata compare ./suspect original.sketch --exit-code -qq";

@@ -5,7 +5,7 @@
 //! that is: its partial correlation with the parent, given the child, is positive, and with the child, given the parent, not
 //! ([docs/methods/relatives.md](../../../docs/methods/relatives.md)).
 
-use crate::merge::{Estimate, Merge, MergeMethod};
+use crate::merge::{Estimate, MergeMethod};
 use crate::relation::{child, name};
 use crate::{Direction, Evidence, Judgement, Kind, Scope, TestKind};
 use stemmata_alignment::mixture::Gram;
@@ -95,9 +95,15 @@ pub fn admit_order(judgement: &mut Judgement, order: &Order, outgroup: &str) {
     });
 }
 
-/// Puts into the verdict that one side (0 for the candidate) is a merge with the other among its parents. `weight` is the other's.
-pub fn admit_merge(judgement: &mut Judgement, side: usize, merge: &Merge, weight: Estimate) {
-    let method = match merge.method {
+/// Puts into the verdict that one side (0 for the candidate) is a merge of so many parents, the other one among them with `weight`.
+pub fn admit_merge(
+    judgement: &mut Judgement,
+    side: usize,
+    method: MergeMethod,
+    parents: usize,
+    weight: Estimate,
+) {
+    let method = match method {
         MergeMethod::Undetermined => String::new(),
         method => format!(" ({})", method.name()),
     };
@@ -106,9 +112,8 @@ pub fn admit_merge(judgement: &mut Judgement, side: usize, merge: &Merge, weight
         _ => String::new(),
     };
     let cue = format!(
-        "merge: the {} is a merge{method} of {} of the models shown, the {} among them with weight {:.3}{error}",
+        "merge: the {} is a merge{method} of {parents} of the models shown, the {} among them with weight {:.3}{error}",
         name(side),
-        merge.parents.len(),
         name(1 - side),
         weight.value,
     );
