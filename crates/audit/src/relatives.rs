@@ -87,6 +87,9 @@ pub(crate) fn look(
     settings: &Settings<'_>,
     watch: Watch<'_>,
 ) -> Result<Vec<Relative>, AuditError> {
+    if relatives.is_empty() {
+        return Ok(Vec::new());
+    }
     let others: Vec<&Whole> = relatives.iter().filter_map(Subject::checkpoint).collect();
     let (Some(c), Some(r)) = (pair[0].checkpoint(), pair[1].checkpoint()) else { return Ok(Vec::new()) };
     let mut told = Vec::new();
