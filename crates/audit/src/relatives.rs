@@ -54,6 +54,8 @@ pub enum RelativeRole {
     Aside,
     /// Both may have come from it, so that no order is stated.
     Between,
+    /// Its place was not asked for: the pair does not depend, or shows its order without it.
+    Unused,
 }
 
 impl RelativeRole {
@@ -65,6 +67,7 @@ impl RelativeRole {
             RelativeRole::Copy => "copy",
             RelativeRole::Aside => "aside",
             RelativeRole::Between => "between",
+            RelativeRole::Unused => "unused",
         }
     }
 }
@@ -96,7 +99,7 @@ pub(crate) fn look(
     for other in &others {
         told.push(Relative {
             facts: other.facts.clone(),
-            role: RelativeRole::Aside,
+            role: RelativeRole::Unused,
             seen: [relation(other, c, settings, watch)?, relation(other, r, settings, watch)?],
         });
     }

@@ -166,7 +166,7 @@ fn a_merge_came_from_its_parents() {
     let [_, parent, child, other, merge] = line(folder.path());
     let (_, found) = report(&["compare", &merge, &child, "--relatives", &parent, &other]);
     assert_eq!(verdict(&found), ["derived", "merge", "candidate-from-reference"], "{}", found["verdict"]);
-    assert_eq!(roles(&found), ["aside", "merge-parent"], "{}", found["verdict"]);
+    assert_eq!(roles(&found), ["unused", "merge-parent"], "{}", found["verdict"]);
     assert!(found["verdict"]["cue"].as_str().unwrap().contains("weight 0.500"), "{}", found["verdict"]);
     let (_, back) = report(&["compare", &child, &merge, "--relatives", &other]);
     assert_eq!(verdict(&back)[2], "reference-from-candidate");

@@ -80,6 +80,7 @@ pub(crate) fn role(role: &str) -> &'static str {
         "merge-parent" => "parent of the merge",
         "copy" => "copy of one of the two",
         "between" => "both may come from it",
+        "unused" => "not needed",
         _ => "cannot be what both come from",
     }
 }

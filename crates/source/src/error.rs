@@ -29,7 +29,7 @@ pub enum SourceError {
         kind: &'static str,
     },
     /// A directory without weights.
-    #[error("no weights in `{path}`: no safetensors, GGUF or PyTorch file was found")]
+    #[error("no weights in `{path}`: no file of a format that is read was found")]
     NoWeights {
         /// Printable.
         path: String,

@@ -71,7 +71,7 @@ pub struct Relative {
     pub reference: String,
     /// Content digest, its method before the colon.
     pub digest: String,
-    /// `common-start`, `merge-parent`, `copy`, `aside` or `between`.
+    /// `common-start`, `merge-parent`, `copy`, `aside`, `between` or `unused`.
     pub role: &'static str,
     /// What is said of it, as a candidate, beside the candidate.
     pub to_candidate: Seen,
