@@ -2,7 +2,7 @@
 
 use crate::moving::{self, Family, ResidualOrigin, UnitOrigin};
 use crate::structure::{grids, places_layers, shapes, sketch_parts};
-use crate::{AuditError, Finding, InputFacts, Merging, Settings, Subject, Watch, merging};
+use crate::{AuditError, Finding, HeadOrigin, InputFacts, Merging, Settings, Subject, Watch, heads, merging};
 use std::sync::atomic::Ordering;
 use stemmata_alignment::{
     Column, EqualRows, LayerGrid, LayerRun, Measurement, SignOutcome, best_map, equal_rows, experts_of,
@@ -29,6 +29,8 @@ pub struct Blame {
     pub units: Vec<UnitOrigin>,
     /// The residual streams that these layers lie in.
     pub residual: Vec<ResidualOrigin>,
+    /// Attention heads of the layers that have an origin.
+    pub heads: Vec<HeadOrigin>,
     /// What is said of the model as a sum of references, where weights are at hand.
     pub merging: Option<Merging>,
     /// Token rows, per role and reference, where both models' weights are at hand.
@@ -139,6 +141,7 @@ pub fn blame(
     let broken: Vec<&[BrokenSymmetry]> = beside.iter().map(|b| b.broken.as_slice()).collect();
     let family = Family { tests: search.tests, alpha: search.alpha };
     let moved = moving::look(&ours, &theirs, &broken, &mut layers, family, settings, watch)?;
+    let heads = heads::look(&ours, &theirs, &layers, settings, watch)?;
     let runs = Component::ALL
         .into_iter()
         .map(|component| (component, runs_of(component, &layers)))
@@ -177,6 +180,7 @@ pub fn blame(
         experts,
         units: moved.units,
         residual: moved.residual,
+        heads,
         merging,
         rows,
         tests,

@@ -12,6 +12,7 @@ mod controls;
 mod diff;
 mod error;
 mod finding;
+mod heads;
 mod input;
 mod inspect;
 mod keeping;
@@ -34,6 +35,7 @@ pub use controls::{ControlRun, Controls};
 pub use diff::{Difference, DifferenceRow, Status, diff};
 pub use error::AuditError;
 pub use finding::{Finding, explanation};
+pub use heads::HeadOrigin;
 pub use input::{InputFacts, Subject};
 pub use inspect::{ComponentFacts, Inspection, TensorRow, inspect};
 pub use merging::Merging;
@@ -49,8 +51,8 @@ pub use standings::{
 };
 
 pub use stemmata_alignment::{
-    Basis, Column, EqualRows, LayerCell, LayerGrid, LayerMap, LayerRun, Moments, PairKey, Sample,
-    SignOutcome, Structure,
+    Basis, Column, EqualRows, HeadMap, HeadPartner, LayerCell, LayerGrid, LayerMap, LayerRun, Moments,
+    PairKey, Sample, SignOutcome, Structure,
 };
 pub use stemmata_architecture::{Component, Norm, Role};
 pub use stemmata_evidence::merge::{

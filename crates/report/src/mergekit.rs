@@ -155,6 +155,7 @@ mod tests {
             experts: Vec::new(),
             units: Vec::new(),
             residual: Vec::new(),
+            heads: Vec::new(),
             merging: None,
             rows: Vec::new(),
             findings: Vec::new(),

@@ -136,13 +136,22 @@ impl<'a> Block<'a> {
 
     /// The gain of the norm before the block; ones where there is none.
     fn gain(&self, weights: &dyn Weights, width: usize) -> Result<Vec<f32>, ReadError> {
-        let mut gain = vec![1.0_f32; width];
-        if let Some(part) = self.gain.filter(|p| p.view.elements() == width as u64) {
-            RowReader::default().read(weights, &part.view, 0, width, &mut gain)?;
-            clip(&mut gain, f32::MAX);
-        }
-        Ok(gain)
+        gain_of(weights, self.gain, width)
     }
+}
+
+/// A gain of `width` channels; ones where there is none of that width.
+pub(super) fn gain_of(
+    weights: &dyn Weights,
+    part: Option<&Part>,
+    width: usize,
+) -> Result<Vec<f32>, ReadError> {
+    let mut gain = vec![1.0_f32; width];
+    if let Some(part) = part.filter(|p| p.view.elements() == width as u64) {
+        RowReader::default().read(weights, &part.view, 0, width, &mut gain)?;
+        clip(&mut gain, f32::MAX);
+    }
+    Ok(gain)
 }
 
 fn is_flat(gain: &[f32]) -> bool {
@@ -161,7 +170,7 @@ fn within(
 }
 
 /// Picked rows of matrices that read the residual stream, projected: K × rows.
-fn inputs(
+pub(super) fn inputs(
     weights: &dyn Weights,
     parts: &[&Part],
     directions: &Directions,
@@ -196,7 +205,7 @@ fn inputs(
 }
 
 /// Picked columns of matrices that write to the residual stream, projected: K × columns.
-fn outputs(
+pub(super) fn outputs(
     weights: &dyn Weights,
     parts: &[&Part],
     directions: &Directions,

@@ -116,6 +116,15 @@ pub enum Basis {
 impl Basis {
     /// In the order in which they are tried.
     pub const ALL: [Basis; 3] = [Basis::AsStored, Basis::ByTokens, Basis::ByUnits];
+
+    /// Name as reported in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Basis::AsStored => "as-stored",
+            Basis::ByTokens => "by-tokens",
+            Basis::ByUnits => "by-units",
+        }
+    }
 }
 
 /// The frame as stored; `None` when widths differ.

@@ -8,15 +8,18 @@
 mod by_units;
 mod features;
 mod frame;
+mod heads;
 mod matching;
 mod matrix;
 mod partners;
 
 pub use frame::{Basis, Hypothesis, SharedTokens};
+pub use heads::{HeadMap, HeadPartner};
 
 use crate::Channel;
 use features::{Block, Units};
 use frame::Frame;
+use heads::Attention;
 use matching::nearest;
 use matrix::{centre, dot, normalise};
 use std::collections::BTreeMap;
@@ -228,6 +231,44 @@ impl<'a> Search<'a> {
             });
         }
         Ok(matches)
+    }
+
+    /// Looks for the query heads of a layer among those of the reference's layer `partner`, in the first frame in which more than
+    /// half of them are found, else in the one with most. `None` where heads cannot be told apart (latent and linear attention).
+    ///
+    /// O(elements · K + heads² · width² · K) time with K at most 512; memory O((rows of Q, K and V + columns of O) · K).
+    pub fn heads(
+        &mut self,
+        component: Component,
+        layer: u32,
+        partner: u32,
+    ) -> Result<Option<HeadMap>, ReadError> {
+        let ours = Attention::of(self.anatomies[0], component, layer);
+        let theirs = Attention::of(self.anatomies[1], component, partner);
+        let (Some(ours), Some(theirs)) = (ours, theirs) else { return Ok(None) };
+        let stopped = || self.stop.load(Ordering::Relaxed);
+        let widths = [ours.residual(), theirs.residual()];
+        let mut best: Option<HeadMap> = None;
+        for basis in Basis::ALL {
+            if best.as_ref().is_some_and(|map| 2 * map.found() > map.partners.len()) {
+                break;
+            }
+            let Some(frame) = self.frame(component, widths, basis)? else { continue };
+            let partners = heads::partners(self.weights, [&ours, &theirs], &frame, self.threads, &stopped)?;
+            let map = HeadMap {
+                component,
+                layer,
+                reference_layer: partner,
+                basis,
+                heads: (ours.heads(), theirs.heads()),
+                groups: (ours.groups(), theirs.groups()),
+                partners,
+            };
+            if best.as_ref().is_none_or(|before| before.found() < map.found()) {
+                best = Some(map);
+            }
+        }
+        Ok(best)
     }
 
     /// Residual channels that are each other's only counterpart over shared tokens, candidate's and reference's, increasing in the

@@ -6,7 +6,7 @@ use super::shared;
 use super::table::{Align, Cell, Table};
 use crate::number::{NONE, bytes, effect, grouped, percent};
 use crate::text::wrap;
-use crate::wire::{Blame, Expert};
+use crate::wire::{Blame, Expert, HeadPartner, Heads};
 use crate::words;
 
 pub(super) fn lines(blame: &Blame, pen: &Pen) -> Vec<String> {
@@ -18,6 +18,7 @@ pub(super) fn lines(blame: &Blame, pen: &Pen) -> Vec<String> {
     lines.extend(experts(blame, pen));
     lines.extend(units(blame, pen));
     lines.extend(residual(blame, pen));
+    lines.extend(heads(blame, pen));
     lines.extend(rows(blame, pen));
     lines.extend(shared::findings(&blame.findings, pen));
     lines.push(String::new());
@@ -142,16 +143,66 @@ fn residual(blame: &Blame, pen: &Pen) -> Vec<String> {
     titled("residual channels, as shared tokens tell", lines.collect(), pen)
 }
 
+fn heads(blame: &Blame, pen: &Pen) -> Vec<String> {
+    let mut table = Table::new(&[
+        ("layer", Align::Left),
+        ("heads of", Align::Left),
+        ("found", Align::Right),
+        ("of", Align::Left),
+        ("OV, QK cosine", Align::Right),
+        ("which is which", Align::Left),
+    ]);
+    for h in &blame.heads {
+        let found = h.partners.iter().filter(|p| p.partner.is_some());
+        let least = |cosine: fn(&HeadPartner) -> Option<f64>| {
+            let least = found.clone().filter_map(cosine).min_by(f64::total_cmp);
+            least.map_or_else(|| NONE.to_owned(), effect)
+        };
+        table.row(vec![
+            Cell::new(format!("{} layer {}", h.component, h.layer)),
+            Cell::new(format!("{} layer {}", blame.reference(h.reference), h.reference_layer)),
+            Cell::new(grouped(h.found as u64)),
+            Cell::new(format!("{} beside {}", h.heads[0], h.heads[1])),
+            Cell::new(format!("{}, {}", least(|p| p.value_output), least(|p| p.query_key))),
+            Cell::new(which(h, pen)),
+        ]);
+    }
+    titled("attention heads of layers with an origin; least cosine of those found", table.render(pen), pen)
+}
+
+/// Heads that were found, in runs: candidate's from reference's.
+fn which(h: &Heads, pen: &Pen) -> String {
+    let found: Vec<[u32; 2]> = (0..).zip(&h.partners).filter_map(|(i, p)| Some([i, p.partner?])).collect();
+    if found.len() == h.partners.len() && h.heads[0] == h.heads[1] && found.iter().all(|[i, j]| i == j) {
+        return "all in their places".to_owned();
+    }
+    let mut runs: Vec<[[u32; 2]; 2]> = Vec::new();
+    for [i, j] in found {
+        match runs.last_mut() {
+            Some([own, other]) if (own[1] + 1, other[1] + 1) == (i, j) => (own[1], other[1]) = (i, j),
+            _ => runs.push([[i, i], [j, j]]),
+        }
+    }
+    let arrow = pen.either("←", "<-");
+    let text = |[own, other]: &[[u32; 2]; 2]| format!("{} {arrow} {}", words::run(*own), words::run(*other));
+    listed(runs.iter().map(text).collect())
+}
+
 /// Runs that a line can hold; the rest are counted.
 const SHOWN: usize = 4;
 
 fn kept(runs: Option<&[[u32; 2]]>) -> String {
     let Some(runs) = runs else { return "none listed".to_owned() };
-    let mut list: Vec<String> = runs.iter().take(SHOWN).map(|run| words::run(*run)).collect();
-    if runs.len() > SHOWN {
-        list.push(format!("and {} runs more", runs.len() - SHOWN));
+    listed(runs.iter().map(|run| words::run(*run)).collect())
+}
+
+fn listed(mut runs: Vec<String>) -> String {
+    let more = runs.len().saturating_sub(SHOWN);
+    runs.truncate(SHOWN);
+    if more > 0 {
+        runs.push(format!("and {more} runs more"));
     }
-    list.join(", ")
+    if runs.is_empty() { "none".to_owned() } else { runs.join(", ") }
 }
 
 fn expert_origin(blame: &Blame, e: &Expert) -> String {

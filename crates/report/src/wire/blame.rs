@@ -37,6 +37,8 @@ pub struct Blame {
     pub units: Vec<Units>,
     /// The residual streams of these layers.
     pub residual: Vec<Residual>,
+    /// Attention heads of the layers that have an origin.
+    pub heads: Vec<Heads>,
     /// What is said of the model as a sum of references; absent where no weights are at hand.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub merging: Option<Merging>,
@@ -135,6 +137,40 @@ pub struct Residual {
     pub kept: Option<Vec<[u32; 2]>>,
 }
 
+/// Attention heads of a layer among those of the layer that it comes from.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Heads {
+    /// Component.
+    pub component: &'static str,
+    /// Layer of the candidate.
+    pub layer: u32,
+    /// Index of the reference.
+    pub reference: usize,
+    /// Layer of that reference.
+    pub reference_layer: u32,
+    /// How the residual bases were taken to correspond.
+    pub basis: &'static str,
+    /// Query heads of the candidate's and of the reference's layer.
+    pub heads: [u32; 2],
+    /// Key-value heads of both.
+    pub groups: [u32; 2],
+    /// Query heads that were found.
+    pub found: usize,
+    /// Every query head of the candidate, in order.
+    pub partners: Vec<HeadPartner>,
+}
+
+/// One query head.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct HeadPartner {
+    /// Query head of the reference; nothing where it was not found.
+    pub partner: Option<u32>,
+    /// Cosine of what it writes, as a matrix, with that of the head it picks.
+    pub value_output: Option<f64>,
+    /// The same of what it asks.
+    pub query_key: Option<f64>,
+}
+
 /// Token rows that are equal at the same index.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Rows {
@@ -172,6 +208,7 @@ impl Blame {
             experts: b.experts.iter().map(expert).collect(),
             units: b.units.iter().map(units).collect(),
             residual: b.residual.iter().map(residual).collect(),
+            heads: b.heads.iter().map(heads).collect(),
             merging: b.merging.as_ref().map(Merging::new),
             rows: b.rows.iter().map(rows).collect(),
             findings: convert::remarks(&b.findings),
@@ -238,6 +275,26 @@ fn residual(r: &audit::ResidualOrigin) -> Residual {
         widths: [r.widths.0, r.widths.1],
         matched: r.matched,
         kept: r.kept.as_deref().map(spans),
+    }
+}
+
+fn heads(h: &audit::HeadOrigin) -> Heads {
+    let map = &h.map;
+    let partner = |p: &audit::HeadPartner| HeadPartner {
+        partner: p.partner,
+        value_output: finite(p.value_output),
+        query_key: finite(p.query_key),
+    };
+    Heads {
+        component: map.component.name(),
+        layer: map.layer,
+        reference: h.reference,
+        reference_layer: map.reference_layer,
+        basis: map.basis.name(),
+        heads: [map.heads.0, map.heads.1],
+        groups: [map.groups.0, map.groups.1],
+        found: map.found(),
+        partners: map.partners.iter().map(partner).collect(),
     }
 }
 

@@ -15,7 +15,7 @@ mod rating;
 mod rating_beside;
 mod standings;
 
-pub use blame::{Blame, Expert, Origin, Residual, Rows, Run, Units};
+pub use blame::{Blame, Expert, HeadPartner, Heads, Origin, Residual, Rows, Run, Units};
 pub use comparison::{
     Change, Component, Declared, Evidence, File, Input, Interval, Io, Layer, LayerCount, Noise, NotTested,
     Power, Relative, Remark, Report, Seen, Tool, Verdict,

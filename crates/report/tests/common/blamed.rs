@@ -23,6 +23,21 @@ pub fn blamed() -> Blame {
         log10_p,
         effect,
     };
+    let heads = |layer, reference, partners: &[Option<u32>]| HeadOrigin {
+        reference,
+        map: HeadMap {
+            component: LanguageModel,
+            layer,
+            reference_layer: 3 * reference as u32,
+            basis: Basis::AsStored,
+            heads: (4, 4),
+            groups: (2, 2),
+            partners: partners
+                .iter()
+                .map(|partner| HeadPartner { partner: *partner, value_output: 0.97, query_key: 0.91 })
+                .collect(),
+        },
+    };
     let counts = [("language-model", 4)];
     Blame {
         candidate: facts("./merge", 'a', &counts),
@@ -70,6 +85,10 @@ pub fn blamed() -> Blame {
             matched: 40,
             kept: None,
         }],
+        heads: vec![
+            heads(0, 0, &[Some(0), Some(1), Some(2), Some(3)]),
+            heads(2, 1, &[Some(2), Some(3), None, Some(1)]),
+        ],
         merging: Some(Merging {
             weighed: Weighed {
                 outcome: MergeOutcome::NotFound,
