@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{Failure, no_more, take_option};
 use pairs::Model;
-pub(crate) use pairs::settings;
+pub(crate) use pairs::{settings, side_by_side};
 use stemmata_audit::ContextStatistic;
 
 /// `calibrate [--zoo DIR] [--out DIR] [--date TEXT]`.
@@ -42,6 +42,11 @@ fn models(zoo: &Path) -> Result<Vec<Model>, Failure> {
         .collect();
     models.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(models)
+}
+
+/// Every two independent models of one architecture: that, and where they lie.
+pub(crate) fn independent(zoo: &Path) -> Result<Vec<(String, [PathBuf; 2])>, Failure> {
+    Ok(pairs::independent(zoo, &models(zoo)?))
 }
 
 /// The statistics that prove nothing of every two independent models of one architecture, with its name.

@@ -11,6 +11,7 @@ mod calibration;
 mod context;
 #[cfg(feature = "train")]
 mod fixtures;
+mod heads;
 #[cfg_attr(not(feature = "train"), allow(dead_code, reason = "tested always, used by the trainer only"))]
 mod launder;
 #[cfg_attr(not(feature = "train"), allow(dead_code, reason = "tested always, used by the trainer only"))]
@@ -37,6 +38,7 @@ commands:
   fixtures        train and write the fixture models          [--out DIR]
   calibrate       compare a calibration zoo's pairs          [--zoo DIR] [--out DIR] [--date TEXT]
   context         statistics that prove nothing among its pairs  [--zoo DIR] [--out FILE]
+  heads           cosines of attention heads among its pairs   [--zoo DIR]
   relatives       what relatives say of which came first, on lines  [--lines DIR] [--out FILE] [--date TEXT]
   rating          coverage of ratings' intervals on drawn votes  [--sets N] [--out FILE] [--date TEXT]
   standings       coverage of abilities and of counts by lineage on drawn tables  [--sets N] [--out FILE] [--date TEXT]
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         "tidy" => no_more(options).and_then(|()| Ok(tidy::run()?)),
         "calibrate" => calibration::run(options),
         "context" => context::run(options),
+        "heads" => heads::run(options),
         "relatives" => relatives::run(options),
         "rating" => rating::run(options),
         "standings" => standings::run(options),

@@ -51,8 +51,8 @@ pub use standings::{
 };
 
 pub use stemmata_alignment::{
-    Basis, Column, EqualRows, HeadMap, HeadPartner, LayerCell, LayerGrid, LayerMap, LayerRun, Moments,
-    PairKey, Sample, SignOutcome, Structure,
+    Basis, Column, EqualRows, HeadMap, HeadPick, LayerCell, LayerGrid, LayerMap, LayerRun, Moments, PairKey,
+    Sample, SignOutcome, Structure,
 };
 pub use stemmata_architecture::{Component, Norm, Role};
 pub use stemmata_evidence::merge::{

@@ -110,22 +110,28 @@ pub(super) fn compare_all(zoo: &Path, models: &[Model]) -> Result<Vec<Pair>, Str
 
 /// The context of every two independent models of one architecture.
 pub(super) fn contexts(zoo: &Path, models: &[Model]) -> Result<Vec<(String, Vec<ContextStatistic>)>, String> {
-    let mut todo = Vec::new();
-    for (i, a) in models.iter().enumerate() {
-        todo.extend(models[..i].iter().filter(|b| bond(a, b) == Bond::Architecture).map(|b| (a, b)));
-    }
-    side_by_side(&todo, |(a, b)| {
+    side_by_side(&independent(zoo, models), |(architecture, paths)| {
         let stop = AtomicBool::new(false);
-        let path = |model: &Model| zoo.join(&model.name).display().to_string();
+        let [a, b] = paths.each_ref().map(|path| path.display().to_string());
         let settings = Settings { search: SearchMode::Never, ..settings(&stop) };
-        let result = compare(&path(a), &path(b), &settings, &mut |_| {});
-        let result = result.map_err(|error| format!("{}, {}: {error}", a.name, b.name))?;
-        Ok((a.architecture.clone(), result.context))
+        let result = compare(&a, &b, &settings, &mut |_| {}).map_err(|error| format!("{a}, {b}: {error}"))?;
+        Ok((architecture.clone(), result.context))
     })
 }
 
+/// Every two independent models of one architecture: that, and where they lie.
+pub(super) fn independent(zoo: &Path, models: &[Model]) -> Vec<(String, [PathBuf; 2])> {
+    let mut pairs = Vec::new();
+    for (i, a) in models.iter().enumerate() {
+        let others = models[..i].iter().filter(|b| bond(a, b) == Bond::Architecture);
+        let paths = |b: &Model| [a, b].map(|model| zoo.join(&model.name));
+        pairs.extend(others.map(|b| (a.architecture.clone(), paths(b))));
+    }
+    pairs
+}
+
 /// Works off a list on all processors; results in order.
-fn side_by_side<J: Sync, R: Send + Sync>(
+pub(crate) fn side_by_side<J: Sync, R: Send + Sync>(
     jobs: &[J],
     work: impl Fn(&J) -> Result<R, String> + Sync,
 ) -> Result<Vec<R>, String> {

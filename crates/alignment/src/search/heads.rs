@@ -13,9 +13,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use stemmata_architecture::{Anatomy, Component, Part, Role, Term};
 use stemmata_model::{ReadError, Weights};
 
-/// Least cosine of either circuit with that of the head it picks. Among independent trained models of one architecture the
-/// largest that both circuits of a head reached together is given in docs/methods/search.md.
-const LIKE: f64 = 0.5;
+/// Least cosine of both circuits of a head with those of the head they pick. Among 35,000 heads of independent trained models of one
+/// architecture none had more than 0.061 as stored, and 0.369 in a basis that was fitted (docs/methods/search.md).
+fn like(basis: Basis) -> f64 {
+    match basis {
+        Basis::AsStored => 0.2,
+        Basis::ByTokens | Basis::ByUnits => 0.5,
+    }
+}
 
 /// Cosine of both circuits with those of the head of the same number at which no other head is asked.
 const ENOUGH: f64 = 0.75;
@@ -36,21 +41,31 @@ pub struct HeadMap {
     /// Key-value heads of the candidate and of the reference.
     pub groups: (u32, u32),
     /// One for every query head of the candidate, in order.
-    pub partners: Vec<HeadPartner>,
+    pub picks: Vec<HeadPick>,
 }
 
 impl HeadMap {
+    /// For every query head of the candidate the head that both of its circuits pick; `None` where they pick different ones, or
+    /// unlike ones.
+    pub fn partners(&self) -> impl Iterator<Item = Option<u32>> + '_ {
+        let like = like(self.basis);
+        self.picks.iter().map(move |pick| {
+            let same = pick.heads[0] == pick.heads[1];
+            (same && pick.value_output >= like && pick.query_key >= like).then_some(pick.heads[0])
+        })
+    }
+
     /// Heads that were found.
     pub fn found(&self) -> usize {
-        self.partners.iter().filter(|p| p.partner.is_some()).count()
+        self.partners().flatten().count()
     }
 }
 
-/// What one query head of the candidate answers to.
+/// What the circuits of one query head of the candidate are nearest to.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct HeadPartner {
-    /// Query head of the reference that both circuits pick; `None` where they pick different ones, or unlike ones.
-    pub partner: Option<u32>,
+pub struct HeadPick {
+    /// Query heads of the reference that O V and Qᵀ K pick.
+    pub heads: [u32; 2],
     /// Cosine of O V with that of the head it picks, −1 to 1.
     pub value_output: f64,
     /// Cosine of Qᵀ K with that of the head it picks, −1 to 1.
@@ -194,7 +209,7 @@ impl Circuit<'_> {
 
 /// Cosines of the circuits of one head with those of every head there. What lies at the same number is asked first: where both of
 /// its circuits are alike [`ENOUGH`], nobody else is.
-fn partner_of(h: usize, sides: &[[Circuit<'_>; 2]; 2], norms: &[[Vec<f64>; 2]; 2]) -> HeadPartner {
+fn pick_of(h: usize, sides: &[[Circuit<'_>; 2]; 2], norms: &[[Vec<f64>; 2]; 2]) -> HeadPick {
     let [ours, theirs] = sides;
     let cosine = |which: usize, other: usize| {
         let scale = norms[0][which][h] * norms[1][which][other];
@@ -203,7 +218,7 @@ fn partner_of(h: usize, sides: &[[Circuit<'_>; 2]; 2], norms: &[[Vec<f64>; 2]; 2
     if h < theirs[0].heads {
         let [value_output, query_key] = [cosine(0, h), cosine(1, h)];
         if value_output >= ENOUGH && query_key >= ENOUGH {
-            return HeadPartner { partner: Some(h as u32), value_output, query_key };
+            return HeadPick { heads: [h as u32; 2], value_output, query_key };
         }
     }
     let best = |which: usize| {
@@ -211,20 +226,19 @@ fn partner_of(h: usize, sides: &[[Circuit<'_>; 2]; 2], norms: &[[Vec<f64>; 2]; 2
         all.max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0))).unwrap_or((0, 0.0))
     };
     let ((writes, value_output), (asks, query_key)) = (best(0), best(1));
-    let same = writes == asks && value_output >= LIKE && query_key >= LIKE;
-    HeadPartner { partner: same.then_some(writes as u32), value_output, query_key }
+    HeadPick { heads: [writes as u32, asks as u32], value_output, query_key }
 }
 
 /// Every head of the candidate among those of the reference, in one frame.
 ///
 /// One read of both attentions; at most heads² · width² · K multiplications, heads · width² · K where heads kept their places.
-pub(crate) fn partners(
+pub(crate) fn picks(
     weights: [&dyn Weights; 2],
     attentions: [&Attention<'_>; 2],
     frame: &Frame,
     threads: usize,
     stop: &(dyn Fn() -> bool + Sync),
-) -> Result<Vec<HeadPartner>, ReadError> {
+) -> Result<Vec<HeadPick>, ReadError> {
     let directions = [&frame.candidate, &frame.reference];
     let (c, r) = on_both(|side| attentions[side].read(weights[side], directions[side], stop));
     let both = [c?, r?];
@@ -238,7 +252,7 @@ pub(crate) fn partners(
             if h >= heads {
                 break;
             }
-            done.push((h, partner_of(h, &sides, &norms)));
+            done.push((h, pick_of(h, &sides, &norms)));
         }
         done
     };
@@ -254,7 +268,7 @@ pub(crate) fn partners(
         return Err(ReadError::Interrupted);
     }
     done.sort_by_key(|(h, _)| *h);
-    Ok(done.into_iter().map(|(_, partner)| partner).collect())
+    Ok(done.into_iter().map(|(_, pick)| pick).collect())
 }
 
 #[cfg(test)]

@@ -161,7 +161,7 @@ fn heads(candidate: &Toy, reference: &Toy, threads: usize) -> HeadMap {
 }
 
 fn found(map: &HeadMap) -> Vec<Option<u32>> {
-    map.partners.iter().map(|p| p.partner).collect()
+    map.partners().collect()
 }
 
 const ORDER: [usize; HEADS] = [5, 4, 0, 1, 3, 2];
@@ -172,12 +172,12 @@ fn heads_are_found_through_every_symmetry_of_theirs() {
     let all: Vec<_> = ORDER.iter().map(|h| Some(*h as u32)).collect();
     let moved = heads(&model.with_heads(&ORDER), &model, 1);
     assert_eq!((moved.basis, found(&moved)), (Basis::AsStored, all.clone()));
-    assert!(moved.partners.iter().all(|p| p.value_output > 0.999 && p.query_key > 0.999));
+    assert!(moved.picks.iter().all(|p| p.value_output > 0.999 && p.query_key > 0.999));
     let laundered = model.laundered().with_heads(&ORDER).noised(0.2);
     for threads in [1, 3] {
         let map = heads(&laundered, &model, threads);
-        assert_eq!((map.basis, found(&map)), (Basis::ByTokens, all.clone()), "{:?}", map.partners);
-        assert!(map.partners.iter().all(|p| p.value_output > 0.8 && p.query_key > 0.8), "{:?}", map.partners);
+        assert_eq!((map.basis, found(&map)), (Basis::ByTokens, all.clone()), "{:?}", map.picks);
+        assert!(map.picks.iter().all(|p| p.value_output > 0.8 && p.query_key > 0.8), "{:?}", map.picks);
         assert_eq!((map.heads, map.groups), ((6, 6), (3, 3)));
     }
 }
@@ -194,7 +194,7 @@ fn kept_heads_of_a_pruned_layer_are_named() {
 fn strangers_share_no_head() {
     let map = heads(&Toy::random(3), &Toy::random(30), 2);
     assert_eq!(found(&map), [None; HEADS]);
-    assert!(map.partners.iter().all(|p| p.value_output < 0.3 && p.query_key < 0.3), "{:?}", map.partners);
+    assert!(map.picks.iter().all(|p| p.value_output < 0.3 && p.query_key < 0.3), "{:?}", map.picks);
 }
 
 #[test]

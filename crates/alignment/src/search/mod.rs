@@ -14,7 +14,7 @@ mod matrix;
 mod partners;
 
 pub use frame::{Basis, Hypothesis, SharedTokens};
-pub use heads::{HeadMap, HeadPartner};
+pub use heads::{HeadMap, HeadPick};
 
 use crate::Channel;
 use features::{Block, Units};
@@ -243,32 +243,43 @@ impl<'a> Search<'a> {
         layer: u32,
         partner: u32,
     ) -> Result<Option<HeadMap>, ReadError> {
-        let ours = Attention::of(self.anatomies[0], component, layer);
-        let theirs = Attention::of(self.anatomies[1], component, partner);
-        let (Some(ours), Some(theirs)) = (ours, theirs) else { return Ok(None) };
-        let stopped = || self.stop.load(Ordering::Relaxed);
-        let widths = [ours.residual(), theirs.residual()];
         let mut best: Option<HeadMap> = None;
         for basis in Basis::ALL {
-            if best.as_ref().is_some_and(|map| 2 * map.found() > map.partners.len()) {
+            if best.as_ref().is_some_and(|map| 2 * map.found() > map.picks.len()) {
                 break;
             }
-            let Some(frame) = self.frame(component, widths, basis)? else { continue };
-            let partners = heads::partners(self.weights, [&ours, &theirs], &frame, self.threads, &stopped)?;
-            let map = HeadMap {
-                component,
-                layer,
-                reference_layer: partner,
-                basis,
-                heads: (ours.heads(), theirs.heads()),
-                groups: (ours.groups(), theirs.groups()),
-                partners,
-            };
+            let Some(map) = self.heads_in(basis, component, layer, partner)? else { continue };
             if best.as_ref().is_none_or(|before| before.found() < map.found()) {
                 best = Some(map);
             }
         }
         Ok(best)
+    }
+
+    /// As [`Search::heads`], in one basis; `None` also where it cannot be had.
+    pub fn heads_in(
+        &mut self,
+        basis: Basis,
+        component: Component,
+        layer: u32,
+        partner: u32,
+    ) -> Result<Option<HeadMap>, ReadError> {
+        let ours = Attention::of(self.anatomies[0], component, layer);
+        let theirs = Attention::of(self.anatomies[1], component, partner);
+        let (Some(ours), Some(theirs)) = (ours, theirs) else { return Ok(None) };
+        let widths = [ours.residual(), theirs.residual()];
+        let Some(frame) = self.frame(component, widths, basis)? else { return Ok(None) };
+        let stopped = || self.stop.load(Ordering::Relaxed);
+        let picks = heads::picks(self.weights, [&ours, &theirs], &frame, self.threads, &stopped)?;
+        Ok(Some(HeadMap {
+            component,
+            layer,
+            reference_layer: partner,
+            basis,
+            heads: (ours.heads(), theirs.heads()),
+            groups: (ours.groups(), theirs.groups()),
+            picks,
+        }))
     }
 
     /// Residual channels that are each other's only counterpart over shared tokens, candidate's and reference's, increasing in the

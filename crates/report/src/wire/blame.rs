@@ -280,10 +280,10 @@ fn residual(r: &audit::ResidualOrigin) -> Residual {
 
 fn heads(h: &audit::HeadOrigin) -> Heads {
     let map = &h.map;
-    let partner = |p: &audit::HeadPartner| HeadPartner {
-        partner: p.partner,
-        value_output: finite(p.value_output),
-        query_key: finite(p.query_key),
+    let partner = |(partner, pick): (Option<u32>, &audit::HeadPick)| HeadPartner {
+        partner,
+        value_output: finite(pick.value_output),
+        query_key: finite(pick.query_key),
     };
     Heads {
         component: map.component.name(),
@@ -294,7 +294,7 @@ fn heads(h: &audit::HeadOrigin) -> Heads {
         heads: [map.heads.0, map.heads.1],
         groups: [map.groups.0, map.groups.1],
         found: map.found(),
-        partners: map.partners.iter().map(partner).collect(),
+        partners: map.partners().zip(&map.picks).map(partner).collect(),
     }
 }
 

@@ -23,7 +23,7 @@ pub fn blamed() -> Blame {
         log10_p,
         effect,
     };
-    let heads = |layer, reference, partners: &[Option<u32>]| HeadOrigin {
+    let heads = |layer, reference, picks: &[[u32; 2]]| HeadOrigin {
         reference,
         map: HeadMap {
             component: LanguageModel,
@@ -32,9 +32,9 @@ pub fn blamed() -> Blame {
             basis: Basis::AsStored,
             heads: (4, 4),
             groups: (2, 2),
-            partners: partners
+            picks: picks
                 .iter()
-                .map(|partner| HeadPartner { partner: *partner, value_output: 0.97, query_key: 0.91 })
+                .map(|picks| HeadPick { heads: *picks, value_output: 0.97, query_key: 0.91 })
                 .collect(),
         },
     };
@@ -86,8 +86,8 @@ pub fn blamed() -> Blame {
             kept: None,
         }],
         heads: vec![
-            heads(0, 0, &[Some(0), Some(1), Some(2), Some(3)]),
-            heads(2, 1, &[Some(2), Some(3), None, Some(1)]),
+            heads(0, 0, &[[0, 0], [1, 1], [2, 2], [3, 3]]),
+            heads(2, 1, &[[2, 2], [3, 3], [0, 1], [1, 1]]),
         ],
         merging: Some(Merging {
             weighed: Weighed {
