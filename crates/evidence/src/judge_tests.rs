@@ -237,7 +237,7 @@ fn nobody_is_acquitted_on_a_small_part() {
 
 #[test]
 fn units_found_elsewhere_make_a_relation_and_an_effect_alone_says_so() {
-    use stemmata_alignment::{Hypothesis, LayerMatch};
+    use stemmata_alignment::{Hypothesis, LayerMatch, Rescaled};
     let mut random = SplitMix64::new(13);
     let r = weights(&mut random);
     let other = std::cell::RefCell::new(SplitMix64::new(95));
@@ -259,6 +259,7 @@ fn units_found_elsewhere_make_a_relation_and_an_effect_alone_says_so() {
         in_order: Some(30),
         residue: Some(0.05),
         flat_gains: [true, false],
+        rescaled: Rescaled::default(),
     };
     let of = |found: LayerMatch| {
         let groups = vec![group(0, channels(400, 0.0, &mut SplitMix64::new(4)))];
@@ -279,7 +280,24 @@ fn units_found_elsewhere_make_a_relation_and_an_effect_alone_says_so() {
     assert_eq!(direction(turned), Direction::ReferenceFromCandidate);
     let gainless = LayerMatch { flat_gains: [true, true], ..equal.clone() };
     assert_eq!(direction(gainless), Direction::Unknown);
-    assert_eq!(direction(LayerMatch { residue: Some(1e-4), ..equal }), Direction::Unknown, "trained since");
+    assert_eq!(
+        direction(LayerMatch { residue: Some(1e-4), ..equal.clone() }),
+        Direction::Unknown,
+        "trained since"
+    );
+    // Rows that can be made again by scaling and rounding, in one order only.
+    let scaled = |both, of_other| LayerMatch {
+        hypothesis: Hypothesis::AsStored,
+        rescaled: Rescaled { rows: 100, of_other, both },
+        flat_gains: [false; 2],
+        ..equal.clone()
+    };
+    assert_eq!(of(scaled(3, [97, 0])).verdict.relation, Some("relabelled"));
+    assert_eq!(direction(scaled(3, [97, 0])), Direction::CandidateFromReference);
+    assert_eq!(direction(scaled(80, [0, 20])), Direction::ReferenceFromCandidate);
+    for open in [scaled(100, [0, 0]), scaled(60, [36, 0]), scaled(3, [96, 1]), scaled(90, [10, 0])] {
+        assert_eq!(direction(open.clone()), Direction::Unknown, "{:?}", open.rescaled);
+    }
     assert!(
         exact.components.iter().all(|c| c.change.is_none()),
         "nothing is said of change at equal indices"

@@ -246,7 +246,37 @@ pub(crate) fn describe(
             ));
         }
     }
+    if matches!(relation, "relabelled" | "rescaled")
+        && let Some(side) = scaled_side(of())
+    {
+        direction = [Direction::CandidateFromReference, Direction::ReferenceFromCandidate][side];
+        let (child, parent) = [("candidate", "reference"), ("reference", "candidate")][side];
+        let (rows, scaled) =
+            of().fold((0, 0), |sum, m| (sum.0 + m.rescaled.rows, sum.1 + m.rescaled.of_other[side]));
+        words.push(format!(
+            "repeated scaling: {scaled} of {rows} rows looked at are the {parent}'s times a number, rounded, and none of the \
+             {parent}'s is the {child}'s; a copy of the {parent} would have done as well"
+        ));
+    }
     Some(Moved { relation, direction, cue: words.join("; ") })
+}
+
+/// Rows that must show the order of a scaling, and the share of rows that may be multiples in neither order.
+const SCALED_ROWS: u64 = 16;
+const NEITHER: f64 = 0.01;
+
+/// The side that was scaled: its rows can be made again from the other's, and none the other way round.
+fn scaled_side<'a>(matches: impl Iterator<Item = &'a LayerMatch>) -> Option<usize> {
+    let (mut rows, mut both, mut of_other) = (0, 0, [0, 0]);
+    for m in matches {
+        rows += m.rescaled.rows;
+        both += m.rescaled.both;
+        of_other = [of_other[0] + m.rescaled.of_other[0], of_other[1] + m.rescaled.of_other[1]];
+    }
+    (0..2).find(|&side| {
+        let neither = rows - both - of_other[side];
+        of_other[side] >= SCALED_ROWS && of_other[1 - side] == 0 && neither as f64 <= NEITHER * rows as f64
+    })
 }
 
 /// The largest effect of a rejecting search test among those of one layer.

@@ -56,6 +56,14 @@ impl<'a> Block<'a> {
         (whole && consistent).then_some(block)
     }
 
+    /// The matrix that says what units read, where it is one.
+    pub(crate) fn only_up(&self) -> Option<&'a Part> {
+        match self.ups.as_slice() {
+            [up] => Some(up),
+            _ => None,
+        }
+    }
+
     /// Whether units have gates.
     pub(crate) fn is_gated(&self) -> bool {
         !self.gates.is_empty()

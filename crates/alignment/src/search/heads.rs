@@ -123,6 +123,11 @@ impl<'a> Attention<'a> {
         self.query.view.cols
     }
 
+    /// The value matrix.
+    pub(crate) fn value(&self) -> &'a Part {
+        self.value
+    }
+
     /// Query heads.
     pub(crate) fn heads(&self) -> u32 {
         self.heads as u32
@@ -158,6 +163,21 @@ impl<'a> Attention<'a> {
         }
         Ok(read)
     }
+}
+
+/// Value rows of candidate and reference that answer to each other: those of the key-value heads of heads that were found.
+pub(crate) fn value_rows(map: &HeadMap, attentions: [&Attention<'_>; 2]) -> Vec<(u64, u64)> {
+    let [c, r] = attentions;
+    let width = c.value.view.rows / c.groups as u64;
+    if r.value.view.rows / r.groups as u64 != width {
+        return Vec::new();
+    }
+    let group = |attention: &Attention<'_>, head: usize| (head / (attention.heads / attention.groups)) as u64;
+    let found = map.partners().enumerate().filter_map(|(h, partner)| Some((h, partner? as usize)));
+    let groups: std::collections::BTreeMap<u64, u64> =
+        found.map(|(h, partner)| (group(c, h), group(r, partner))).collect();
+    let rows = groups.into_iter().flat_map(|(c, r)| (0..width).map(move |i| (c * width + i, r * width + i)));
+    rows.collect()
 }
 
 /// Projected attention of one model: one column per channel, head after head.

@@ -12,9 +12,11 @@ mod heads;
 mod matching;
 mod matrix;
 mod partners;
+mod rescaled;
 
 pub use frame::{Basis, Hypothesis, SharedTokens};
 pub use heads::{HeadMap, HeadPick};
+pub use rescaled::Rescaled;
 
 use crate::Channel;
 use features::{Block, Units};
@@ -32,6 +34,8 @@ use stemmata_stats::{increasing_labels, longest_increasing};
 
 /// Units of the side with fewer of them that look for a partner among all units of the other.
 const QUERIES: u64 = 2048;
+/// Mean of 1 − cos² between units up to which they are taken to be equal but for rounding and scale: bf16 leaves a millionth or two.
+const EQUAL: f64 = 2e-5;
 /// Layers that are looked at before the rest.
 const FIRST_LAYERS: usize = 4;
 
@@ -74,6 +78,9 @@ pub struct LayerMatch {
     pub residue: Option<f64>,
     /// Whether the gains before the block are one number, in the candidate and the reference.
     pub flat_gains: [bool; 2],
+    /// What matched units read and what heads write, row by row, where units are equal up to rounding and scale in the basis as
+    /// stored; else nothing was looked at.
+    pub rescaled: Rescaled,
 }
 
 /// What could be searched: a function of shapes alone, so that the number of tests is known before any weight is read.
@@ -209,6 +216,7 @@ impl<'a> Search<'a> {
                 block.read(self.weights[side], directions, &picks[side], &stopped)
             });
             let found = compare_units(c?, r?, &picks, [ours.width(), theirs.width()], self.threads);
+            let rescaled = self.rescaled((component, layer, partner), [&ours, &theirs], basis, &found)?;
             matches.push(LayerMatch {
                 component,
                 layer,
@@ -228,9 +236,39 @@ impl<'a> Search<'a> {
                 }),
                 residue: found.residue,
                 flat_gains: found.flat_gains,
+                rescaled,
             });
         }
         Ok(matches)
+    }
+
+    /// Rows that should be multiples of one another: of `up` for matched units, of values for heads that were found.
+    fn rescaled(
+        &mut self,
+        (component, layer, partner): (Component, u32, u32),
+        blocks: [&Block<'_>; 2],
+        basis: Basis,
+        found: &Found,
+    ) -> Result<Rescaled, ReadError> {
+        let mut total = Rescaled::default();
+        if basis != Basis::AsStored || found.residue.is_none_or(|residue| residue > EQUAL) {
+            return Ok(total);
+        }
+        let (weights, stop) = (self.weights, self.stop);
+        let stopped = || stop.load(Ordering::Relaxed);
+        if let [Some(c), Some(r)] = blocks.map(Block::only_up) {
+            let units: Vec<(u64, u64)> =
+                found.partners.iter().map(|(c, r)| (u64::from(*c), u64::from(*r))).collect();
+            total.merge(rescaled::rescaled(weights, [c, r], &units, &stopped)?);
+        }
+        let attention = [(0, layer), (1, partner)]
+            .map(|(side, layer)| Attention::of(self.anatomies[side], component, layer));
+        if let ([Some(c), Some(r)], Some(map)) = (attention, self.heads_in(basis, component, layer, partner)?)
+        {
+            let values = heads::value_rows(&map, [&c, &r]);
+            total.merge(rescaled::rescaled(weights, [c.value(), r.value()], &values, &stopped)?);
+        }
+        Ok(total)
     }
 
     /// Looks for the query heads of a layer among those of the reference's layer `partner`, in the first frame in which more than

@@ -206,6 +206,26 @@ fn rescaled_signs_leave_the_agreement_alone() {
 }
 
 #[test]
+fn units_scaled_before_rounding_show_which_model_was_scaled() {
+    let rounded = |toy: &Toy| {
+        let to = |values: &[f32]| values.iter().map(|x| crate::study::rounding::to_bf16(*x)).collect();
+        Toy { gate: to(&toy.gate), up: to(&toy.up), down: to(&toy.down), ..toy.clone() }
+    };
+    let parent = rounded(&Toy::random(31));
+    let child = rounded(&parent.relabelled(true));
+    let of = |c: &Toy, r: &Toy| search(c, r, 1)[0].rescaled;
+    let found = of(&child, &parent);
+    assert_eq!(
+        (found.rows, found.both),
+        (64, 32),
+        "every other unit is halved, which has no order: {found:?}"
+    );
+    assert_eq!(found.of_other, [32, 0]);
+    assert_eq!(of(&parent, &child).of_other, [0, 32]);
+    assert_eq!(of(&rounded(&child.noisy(0.3)), &parent).rows, 0, "trained since: not looked at");
+}
+
+#[test]
 fn strangers_are_not_matched_and_threads_change_nothing() {
     let (a, b) = (Toy::random(4), Toy::random(5));
     let found = search(&a, &b, 1);
