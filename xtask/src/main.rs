@@ -29,6 +29,7 @@ mod standings;
 mod tidy;
 #[cfg(feature = "train")]
 mod train;
+mod zoo;
 
 const USAGE: &str = "\
 usage: cargo xtask COMMAND [OPTIONS]
@@ -39,6 +40,7 @@ commands:
   calibrate       compare a calibration zoo's pairs          [--zoo DIR] [--out DIR] [--date TEXT]
   context         statistics that prove nothing among its pairs  [--zoo DIR] [--out FILE]
   heads           cosines of attention heads among its pairs   [--zoo DIR]
+  zoo             verdicts on a labelled collection, every error listed  --zoo DIR [--out FILE] [--date TEXT]
   relatives       what relatives say of which came first, on lines  [--lines DIR] [--out FILE] [--date TEXT]
   rating          coverage of ratings' intervals on drawn votes  [--sets N] [--out FILE] [--date TEXT]
   standings       coverage of abilities and of counts by lineage on drawn tables  [--sets N] [--out FILE] [--date TEXT]
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         "calibrate" => calibration::run(options),
         "context" => context::run(options),
         "heads" => heads::run(options),
+        "zoo" => zoo::run(options),
         "relatives" => relatives::run(options),
         "rating" => rating::run(options),
         "standings" => standings::run(options),
