@@ -107,7 +107,9 @@ const METHODS: &[Method] = &[
     Method {
         test: "label-order",
         name: "Label order",
-        statement: "Pruning takes units away and leaves the rest in their order. Among units that were matched by their gates, L is the                     longest run whose labels increase in both models. Of n units in random order, L is k or more with probability                     at most C(n, k)/k!. Not made where the units of both models lie in the order of their lengths.",
+        statement: "Pruning takes units away and leaves the rest in their order. Among units that were matched by their gates, L is the \
+                    longest run whose labels increase in both models. Of n units in random order, L is k or more with probability \
+                    at most C(n, k)/k!. Not made where the units of both models lie in the order of their lengths.",
         null: "The models grew from independent random starts; the labels of units are then a uniformly random permutation.",
         assumption: "As for fixed points.",
         source: "First moment of the number of increasing subsequences; longest run by patience sorting (Fredman 1975).",
