@@ -1,8 +1,9 @@
 use super::*;
 use crate::Search;
+use crate::search::tests::stored;
 use nalgebra::DMatrix;
-use stemmata_architecture::{ComponentInfo, Norm, RowOrder, View};
-use stemmata_model::{DType, Encoding, InMemory, Storage, Tensor};
+use stemmata_architecture::{ComponentInfo, Norm};
+use stemmata_model::InMemory;
 use stemmata_stats::SplitMix64;
 
 const D: usize = 48;
@@ -49,25 +50,10 @@ impl Toy {
             (Some(0), Role::Output, &self.output),
         ];
         let component = Component::LanguageModel;
-        let (mut memory, mut parts) = (InMemory { tensors: Vec::new(), values: Vec::new() }, Vec::new());
-        for (tensor, (layer, role, matrix)) in list.into_iter().enumerate() {
-            let (rows, cols) = (matrix.nrows() as u64, matrix.ncols() as u64);
-            memory.values.push(matrix.transpose().iter().map(|x| *x as f32).collect());
-            let storage = Storage { file: 0, offset: 0, len: rows * cols * 4, strides: None };
-            let (name, encoding) = (format!("t{tensor}"), Encoding::Plain(DType::F32));
-            memory.tensors.push(Tensor { name, shape: vec![rows, cols], encoding, storage });
-            let order = RowOrder::Stored;
-            let view = View { tensor, rows, cols, first: 0, row_stride: cols, col_stride: 1, order };
-            parts.push(Part {
-                component,
-                layer,
-                expert: None,
-                role,
-                term: Term::Weight,
-                guessed: false,
-                view,
-            });
-        }
+        let (memory, parts) = stored(list.map(|(layer, role, matrix)| {
+            let values = matrix.transpose().iter().map(|x| *x as f32).collect();
+            (layer, role, matrix.nrows() as u64, matrix.ncols() as u64, values)
+        }));
         let info = ComponentInfo {
             component,
             norm: Norm::Rms,

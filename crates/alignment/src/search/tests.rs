@@ -44,27 +44,10 @@ impl Toy {
                 (Some(layer), Role::Down, d, h, &toy.down),
             ]);
         }
-        let (mut memory, mut parts) = (InMemory { tensors: Vec::new(), values: Vec::new() }, Vec::new());
-        for (layer, role, rows, cols, values) in list {
-            let (rows, cols) = (rows as u64, cols as u64);
-            let tensor = memory.tensors.len();
-            memory.values.push(values.clone());
-            let storage = Storage { file: 0, offset: 0, len: rows * cols * 4, strides: None };
-            let (name, encoding) = (format!("t{tensor}"), Encoding::Plain(DType::F32));
-            memory.tensors.push(Tensor { name, shape: vec![rows, cols], encoding, storage });
-            let order = RowOrder::Stored;
-            let view = View { tensor, rows, cols, first: 0, row_stride: cols, col_stride: 1, order };
-            let component = Component::LanguageModel;
-            parts.push(Part {
-                component,
-                layer,
-                expert: None,
-                role,
-                term: Term::Weight,
-                guessed: false,
-                view,
-            });
-        }
+        let list = list
+            .into_iter()
+            .map(|(layer, role, rows, cols, values)| (layer, role, rows as u64, cols as u64, values.clone()));
+        let (memory, parts) = stored(list);
         let info = ComponentInfo {
             component: Component::LanguageModel,
             norm: Norm::Rms,
@@ -160,6 +143,25 @@ impl Toy {
             gain: self.gain.clone(),
         }
     }
+}
+
+/// Matrices (layer, role, rows, columns, row-major values) of a language model in memory, each in a tensor of its own.
+pub(crate) fn stored(
+    list: impl IntoIterator<Item = (Option<u32>, Role, u64, u64, Vec<f32>)>,
+) -> (InMemory, Vec<Part>) {
+    let (mut memory, mut parts) = (InMemory { tensors: Vec::new(), values: Vec::new() }, Vec::new());
+    for (layer, role, rows, cols, values) in list {
+        let tensor = memory.tensors.len();
+        memory.values.push(values);
+        let storage = Storage { file: 0, offset: 0, len: rows * cols * 4, strides: None };
+        let (name, encoding) = (format!("t{tensor}"), Encoding::Plain(DType::F32));
+        memory.tensors.push(Tensor { name, shape: vec![rows, cols], encoding, storage });
+        let order = RowOrder::Stored;
+        let view = View { tensor, rows, cols, first: 0, row_stride: cols, col_stride: 1, order };
+        let component = Component::LanguageModel;
+        parts.push(Part { component, layer, expert: None, role, term: Term::Weight, guessed: false, view });
+    }
+    (memory, parts)
 }
 
 fn respelling(token: usize) -> usize {
