@@ -89,6 +89,13 @@ pub(crate) fn meat(fit: &Fit, ballots: &Ballots<'_>) -> Meat {
         }
         touched.clear();
     }
+    // Without a penalty the scores of a fit sum to 0. With one they sum to its pull, the same in every sample: no part of the spread.
+    for (k, first) in fit.terms.iter().enumerate() {
+        for (l, second) in fit.terms[..=k].iter().enumerate() {
+            let pull = fit.ridge * fit.ridge * first * second;
+            *filling.at_mut(n + k, n + l) -= pull / clusters.max(1) as f64;
+        }
+    }
     let correction = if clusters > 1 { clusters as f64 / (clusters - 1) as f64 } else { 1.0 };
     for i in 0..side {
         for j in 0..=i {

@@ -34,6 +34,8 @@ pub struct Options {
     pub position: bool,
     /// Names of the style terms in the table.
     pub styles: Vec<String>,
+    /// λ of the penalty λ/2·Σβ² on the coefficients of position and styles, votes; 0 is none.
+    pub ridge: f64,
     /// Contestant whose rating is fixed, and at which value, points.
     pub anchor: Option<(String, f64)>,
     /// Confidence level of intervals and ranks.
@@ -57,6 +59,7 @@ impl Default for Options {
             drop_both_bad: false,
             position: false,
             styles: Vec::new(),
+            ridge: 0.0,
             anchor: None,
             level: 0.95,
             bootstrap: 0,
@@ -391,6 +394,7 @@ impl Input<'_> {
             rows: rows(self.pairs, &local, options.drop_both_bad),
             terms: 0,
             values: Vec::new(),
+            ridge: 0.0,
         };
         let fitted = fit(&design, options.model, None)?;
         let none = |_: &Same, _: &mut Vec<f64>| {};
@@ -489,16 +493,18 @@ impl Input<'_> {
         let design = if self.options.styles.is_empty() {
             let rows = rows(self.cells, local, self.options.drop_both_bad);
             let values = vec![1.0; rows.len()];
-            Design { contestants: plain.strengths.len(), rows, terms: 1, values }
+            Design { contestants: plain.strengths.len(), rows, terms: 1, values, ridge: self.options.ridge }
         } else {
-            terms::design(&self.ways[0], local, plain.strengths.len(), &values)
+            let of_votes = terms::design(&self.ways[0], local, plain.strengths.len(), &values);
+            Design { ridge: self.options.ridge, ..of_votes }
         };
         let fitted = fit(&design, self.options.model, None)?;
         let ballots: Vec<_> = self.ways.iter().map(|same| self.ballots(same, local, &values)).collect();
         let meats: Vec<_> = ballots.iter().map(|ballots| meat(&fitted, ballots)).collect();
         let errors = Errors::new(&fitted, &design, &meats).ok_or(NoFit::Separated)?;
+        let kept = terms::kept(&fitted, &design).ok_or(NoFit::Separated)?;
         let changes = errors_of_change((&fitted, &design), (plain, raw), &ballots);
-        Ok(terms::WithTerms::new(self.options, plain, fitted, &errors, &scales, limit, changes))
+        Ok(terms::WithTerms::new(self.options, plain, (fitted, kept), &errors, &scales, limit, changes))
     }
 }
 
