@@ -192,7 +192,7 @@ const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "score-unexpected",
-        "The score is further from what the scale expects than the noise of items and the usual spread allow, over all scores together. Training on the test, another protocol, a mistake in the table and a true talent all look like this.",
+        "The score is further from what the scale expects than the noise of items and the usual spread allow, over all scores together. Training on the test, another protocol, a mistake in the table and a true talent all look like this. Where there are such scores, intervals that hold together are about half a point short of their level: further ones cannot be foreseen from those that were seen.",
     ),
     (
         "joint-limits-normal",

@@ -14,7 +14,6 @@ pub(crate) const EXAMPLES: &str = "\
 Examples:
   stemmata standings --benchmarks scores.csv@2026-08-01 --format html -o standings.html
   stemmata standings --ratings ratings.json@2025-12-11 --category full --models models.csv --regions regions.csv --best open
-  stemmata standings --models registry.csv --family meta-llama/Llama-3.1-8B --sample 40 --seed 7 -o drawn.csv
   stemmata standings --models registry.csv --drawn drawn.csv --reports compared/*.json --family meta-llama/Llama-3.1-8B
 
 Tables are CSV with a header, or JSON; their columns (others are named and not used):

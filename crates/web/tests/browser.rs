@@ -232,8 +232,10 @@ fn pictures_and_films_are_judged_in_a_browser() {
     assert_eq!(votes.matches("\"medium\":\"video\"").count(), 3);
     browser.open(&format!("{base}/standings/video"));
     assert!(browser.text().contains("acme/nova-film"), "{}", browser.text());
+    // The browser draws the buttons of its player from addresses that hold the picture.
+    let own = |address: &str| address.starts_with(&base) || address.starts_with("data:image/svg+xml");
     let elsewhere: Vec<&String> =
-        browser.requests.iter().filter(|r| !r.starts_with(&base) && *r != "about:blank").collect();
+        browser.requests.iter().filter(|r| !own(r) && *r != "about:blank").collect();
     assert!(elsewhere.is_empty(), "{elsewhere:?}");
     assert!(browser.complaints.is_empty(), "{:?}", browser.complaints);
 }

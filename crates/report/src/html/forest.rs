@@ -76,7 +76,7 @@ pub(super) fn marks(rows: &[Mark<'_>], caption: &str, label: &str, number: &dyn 
     }
     for (i, r) in rows.iter().enumerate() {
         let y = AXIS + ROW * (i as f64 + 0.5);
-        svg.push_str(&label(r.name, y));
+        svg.push_str(&beside(r.name, y));
         let mut line = |class: &str, ends: (Option<f64>, Option<f64>)| {
             if let (Some(lower), Some(upper)) = ends {
                 let _ = write!(
@@ -132,7 +132,7 @@ pub(super) fn bars(rows: &[Bar], caption: &str) -> String {
             "{1}<rect class=\"column\" x=\"{LEFT}%\" y=\"{2:.0}\" width=\"{3:.2}%\" height=\"{4:.0}\"/>\
              <text x=\"{5:.2}%\" y=\"{0:.0}\">{6}</text>",
             y + 4.0,
-            label(&r.name, y),
+            beside(&r.name, y),
             y - 7.0,
             end - LEFT,
             14.0,
@@ -145,7 +145,7 @@ pub(super) fn bars(rows: &[Bar], caption: &str) -> String {
 }
 
 /// A name at the left of row `y`. It ends where the scale begins: on a narrow page it is cut, not drawn over the marks; the table below has it whole.
-fn label(name: &str, y: f64) -> String {
+fn beside(name: &str, y: f64) -> String {
     format!(
         "<svg class=\"name\" y=\"{:.0}\" width=\"{:.0}%\" height=\"{ROW:.0}\"><text class=\"strong\" x=\"0\" y=\"{:.0}\">{}</text></svg>",
         y - ROW * 0.5,
