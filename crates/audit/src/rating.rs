@@ -373,10 +373,12 @@ fn findings(files: &[VoteFile], settings: &RateSettings, standings: &Standings) 
             }
             Some(Ok(scale)) => {
                 if !settings.wanted.clusters.is_empty() && scale.units < FEW {
-                    let text = format!(
-                        "{} clusters: too few for errors that can be relied on; quantiles are those of Student's t",
-                        scale.units
-                    );
+                    let text = match scale.units {
+                        0 | 1 => "one cluster: no error can be learnt from it, so ratings have no intervals and ranks no limits".into(),
+                        few => format!(
+                            "{few} clusters: too few for errors that can be relied on; quantiles are those of Student's t"
+                        ),
+                    };
                     say(Level::Warning, "few-clusters", &subject, text);
                 }
                 if let Some(sampled) = scale.resampled.as_ref().filter(|r| r.without_fit > 0) {

@@ -32,7 +32,7 @@ pub(crate) fn next_pairs(
     wanted: usize,
 ) -> Vec<NextPair> {
     let n = fit.strengths.len();
-    if n > MOST || wanted == 0 {
+    if n > MOST || wanted == 0 || !errors.is_known() {
         return Vec::new();
     }
     let Some(v) = fit.inverse_information(design) else { return Vec::new() };

@@ -154,13 +154,24 @@ impl Errors {
         }
     }
 
-    /// Variance of parameter `i`.
+    /// Whether there is more than one independent unit. The score of a single one is 0 at the fit: it would look like no error at all.
+    pub(crate) fn is_known(&self) -> bool {
+        self.clusters > 1
+    }
+
+    /// Variance of parameter `i`; infinite where no error can be learnt.
     pub(crate) fn variance(&self, i: usize) -> f64 {
+        if !self.is_known() {
+            return f64::INFINITY;
+        }
         self.covariances.iter().map(|v| v.at(i, i)).fold(0.0, f64::max)
     }
 
-    /// Variance of parameter `i` minus parameter `j`.
+    /// Variance of parameter `i` minus parameter `j`; infinite where no error can be learnt.
     pub(crate) fn contrast(&self, i: usize, j: usize) -> f64 {
+        if !self.is_known() {
+            return f64::INFINITY;
+        }
         let of = |v: &Square| v.at(i, i) + v.at(j, j) - 2.0 * v.at(i, j);
         self.covariances.iter().map(of).fold(0.0, f64::max)
     }

@@ -199,7 +199,8 @@ pub struct Standing {
 pub struct Rating {
     /// 400 points are odds of ten to one.
     pub value: f64,
-    /// Of the difference to the mean of the component; an anchor shifts all values and has no error of its own.
+    /// Of the difference to the mean of the component; an anchor shifts all values and has no error of its own. Infinite, as the intervals are, where
+    /// all votes are of one cluster.
     pub standard_error: f64,
     /// Interval for this contestant alone.
     pub interval: (f64, f64),
@@ -419,7 +420,8 @@ impl Input<'_> {
             let value = zero + POINTS * fitted.strengths[i];
             let standard_error = POINTS * errors.variance(i).sqrt();
             let around = |limit: f64| (value - limit * standard_error, value + limit * standard_error);
-            let sampled = resampled.as_ref().and_then(|r| r.intervals.get(i));
+            // All samples of one cluster are that cluster.
+            let sampled = resampled.as_ref().filter(|_| errors.is_known()).and_then(|r| r.intervals.get(i));
             ratings[*member as usize] = Some(Rating {
                 value,
                 standard_error,
@@ -503,7 +505,10 @@ impl Input<'_> {
         let meats: Vec<_> = ballots.iter().map(|ballots| meat(&fitted, ballots)).collect();
         let errors = Errors::new(&fitted, &design, &meats).ok_or(NoFit::Separated)?;
         let kept = terms::kept(&fitted, &design).ok_or(NoFit::Separated)?;
-        let changes = errors_of_change((&fitted, &design), (plain, raw), &ballots);
+        let changes = match errors.is_known() {
+            true => errors_of_change((&fitted, &design), (plain, raw), &ballots),
+            false => None,
+        };
         Ok(terms::WithTerms::new(self.options, plain, (fitted, kept), &errors, &scales, limit, changes))
     }
 }
