@@ -269,9 +269,13 @@ fn a_weight_counts_as_often_as_it_says_and_a_vote_without_weight_not_at_all() {
 fn one_cluster_teaches_no_error() {
     let rows = [
         ("a", "b", "model_a", 8),
+        ("b", "a", "model_a", 3),
+        ("b", "a", "model_b", 2),
         ("a", "b", "model_b", 2),
         ("b", "c", "model_a", 5),
+        ("c", "b", "model_b", 2),
         ("c", "a", "model_a", 3),
+        ("c", "a", "model_b", 1),
     ];
     let mut table = votes(&rows);
     table.clusters = vec![vec![0; table.len()]];
