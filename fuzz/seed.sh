@@ -4,7 +4,7 @@ set -eu
 cd "$(dirname "$0")"
 golden=../crates/formats/tests/golden
 attacks=../attacks
-for target in torch_zip pickle gguf safetensors shard_map config tokenizer decode packed npz onnx msgpack template sketch votes tables; do
+for target in torch_zip pickle gguf safetensors shard_map config tokenizer decode packed npz onnx msgpack template sketch votes parquet tables; do
     mkdir -p "corpus/$target"
 done
 cp "$golden"/*.safetensors corpus/safetensors/
@@ -40,6 +40,10 @@ printf '\001model_a,model_b,winner,count,user\n"a ""x""",b,tie (bothbad),3,u\nb,
 printf '\000left\tright\twinner\na\tb\tleft\nb\ta\ttie\n' > corpus/votes/sides
 printf '\006{"model_a":"x","model_b":"y","winner":"model_b","meta":{"a":{"h1":2}},"b":1}\n' > corpus/votes/json
 printf '\010model_a_name,model_b_name,chosen_model_name,both_equal\na,b,,True\na,b,a,False\n' > corpus/votes/comparia
+for file in ../crates/rating/tests/parquet/*.parquet; do
+    { printf '\007'; cat "$file"; } > "corpus/parquet/$(basename "$file")"
+    { printf '\000'; cat "$file"; } > "corpus/parquet/$(basename "$file").plain"
+done
 printf 'model,task,harness,score,items,date\na,t,h,0.5,10,2025-01-01\nb,t,h,0.6,10,\nc,t,h,0.4,10,\na,u,h,0.7,9,\nb,u,h,0.6,9,\nc,u,h,0.3,9,\na,v,h,0.2,9,\nb,v,h,0.4,9,\nc,v,h,0.1,9,\n' > corpus/tables/scores
 printf '{"full":{"x":{"rating":10,"rating_q975":12,"rating_q025":8}}}' > corpus/tables/catalogue
 printf '[{"model_api_name":"x","organization":"o","license":"MIT","released":"2025"}]' > corpus/tables/models

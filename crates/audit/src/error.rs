@@ -76,6 +76,16 @@ pub enum AuditError {
         /// Printable.
         name: String,
     },
+    /// A sample of a registry does not hold together, or is of another registry.
+    #[error("the sample `{path}`, row {row}: {what}")]
+    Sample {
+        /// Printable.
+        path: String,
+        /// Where.
+        row: u64,
+        /// In a sentence.
+        what: String,
+    },
     /// What was asked for does not fit the votes.
     #[error(transparent)]
     Rate(stemmata_rating::RateError),

@@ -192,7 +192,11 @@ const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "score-unexpected",
-        "The score is further from what the scale expects than the noise of items and the usual spread allow, over all scores together. Training on the test, another protocol, a mistake in the table and a true talent all look like this.",
+        "The score is further from what the scale expects than the noise of items and the usual spread allow, over all scores together. Training on the test, another protocol, a mistake in the table and a true talent all look like this. Where there are such scores, intervals that hold together are about half a point short of their level: further ones cannot be foreseen from those that were seen.",
+    ),
+    (
+        "joint-limits-normal",
+        "Up to some hundred models the intervals that hold together are those of a bootstrap of the largest error. Beyond, the quantile is that of a normal, which was two to four points short in studies where models have single scores far from the rest, or few benchmarks.",
     ),
     (
         "slope-negative",
@@ -213,6 +217,22 @@ const EXPLANATIONS: &[(&str, &str)] = &[
     (
         "comparisons-inconclusive",
         "The estimate takes those who gave no answer as if they had not been drawn. That is right only if the reason has nothing to do with lineage.",
+    ),
+    (
+        "comparisons-not-drawn",
+        "A comparison that somebody chose to make says nothing of those that nobody chose. Where a sample was drawn, only its members stand for their strata.",
+    ),
+    (
+        "sample-incomplete",
+        "Some members that were drawn have no saved comparison with an answer. Counting the rest as the sample is right only if what is missing is missing by chance: compare them, too.",
+    ),
+    (
+        "penalised-terms",
+        "A ridge makes the coefficients of position and styles smaller than the votes alone say. Their intervals tell how the shrunk coefficients scatter, not where the coefficients without a ridge lie; `kept` says how much of its own effect is left to each. Ratings with the terms are adjusted by the shrunk ones.",
+    ),
+    (
+        "penalty-unused",
+        "The ridge is on the coefficients of position and styles only; strengths have no penalty.",
     ),
     ("nothing-changed-but-names", "All values are equal while tensor names or configuration keys differ."),
     (

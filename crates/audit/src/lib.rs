@@ -40,14 +40,16 @@ pub use input::{InputFacts, Subject};
 pub use inspect::{ComponentFacts, Inspection, TensorRow, inspect};
 pub use merging::Merging;
 pub use moving::{ResidualOrigin, UnitOrigin};
-pub use rating::{Merged, RateSettings, Rated, RatedPart, VoteFile, VoteInput, clone_groups, rate};
+pub use rating::{
+    Merged, RateSettings, Rated, RatedPart, VoteBytes, VoteFile, VoteFileBytes, VoteInput, clone_groups, rate,
+};
 pub use relatives::{Relative, RelativeRole, Seen};
 pub use searching::SearchMode;
 pub use sketching::{Encoded, Sketched, sketch, sketch_into};
 pub use standings::{
-    Best, FamilyCount, OriginCell, Origins, ReleaseRow, Selection, SelectionTerm, SnapshotRow,
+    Best, DrawnModel, FamilyCount, OriginCell, Origins, ReleaseRow, Selection, SelectionTerm, SnapshotRow,
     StandingsSettings, StratumCount, Surveyed, SurveyedModel, TableFile, TableInput, TableKind, View,
-    ViewRow, standings,
+    ViewRow, draw_sample, standings,
 };
 
 pub use stemmata_alignment::{

@@ -3,7 +3,7 @@
 use crate::finding::Finding;
 use crate::{AuditError, printable};
 use sha2::{Digest, Sha256};
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Seek};
 use stemmata_model::Level;
 use stemmata_rating::tables::{Kinship, TableError, evidence};
 use stemmata_rating::votes::{Limits, Reader, Syntax, Tally, VoteError, Votes, Wanted};
@@ -17,7 +17,29 @@ pub struct VoteInput<'a> {
     /// As the user wrote it.
     pub name: String,
     /// Its bytes.
-    pub bytes: Box<dyn Read + 'a>,
+    pub bytes: VoteBytes<'a>,
+}
+
+/// Bytes of an input.
+pub enum VoteBytes<'a> {
+    /// From first to last.
+    Stream(Box<dyn Read + 'a>),
+    /// Of a file that does not change, at any place: what Parquet needs.
+    File(Box<dyn VoteFileBytes>),
+}
+
+/// A file that can be read at any place.
+pub trait VoteFileBytes: Read + Seek + Send {}
+
+impl<T: Read + Seek + Send> VoteFileBytes for T {}
+
+impl Read for VoteBytes<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            VoteBytes::Stream(bytes) => bytes.read(buffer),
+            VoteBytes::File(bytes) => bytes.read(buffer),
+        }
+    }
 }
 
 /// What to rate and how.
@@ -94,8 +116,14 @@ pub fn rate(inputs: Vec<VoteInput<'_>>, settings: &RateSettings) -> Result<Rated
         let failed = |source| AuditError::Votes { path: name.clone(), source };
         let mut bytes = BufReader::with_capacity(1 << 20, Hashed::new(input.bytes));
         let syntax = syntax(&mut bytes).map_err(failed)?;
-        let tally = reader.read(syntax, &mut bytes).map_err(failed)?;
-        let (sha256, length) = bytes.into_inner().finish();
+        let (tally, sha256, length) = match syntax {
+            Some(syntax) => {
+                let tally = reader.read(syntax, &mut bytes).map_err(failed)?;
+                let (sha256, length, _) = bytes.into_inner().finish();
+                (tally, sha256, length)
+            }
+            None => parquet(&mut reader, bytes).map_err(failed)?,
+        };
         files.push(VoteFile { name: name.clone(), sha256, bytes: length, tally });
     }
     let (votes, merged) = merge(reader.finish(), &settings.clones);
@@ -107,10 +135,24 @@ pub fn rate(inputs: Vec<VoteInput<'_>>, settings: &RateSettings) -> Result<Rated
         return Err(AuditError::AnchorWithoutRating { name: printable(name) });
     }
     let mut findings = findings(&files, settings, &standings);
+    let options = &settings.options;
     let mut say = |level, code, message: String| {
         findings.push(Finding { code, level, side: "", subject: String::new(), message });
     };
-    let parts = parts(&votes, &settings.options)?;
+    if options.ridge > 0.0 && !options.position && options.styles.is_empty() {
+        say(
+            Level::Warning,
+            "penalty-unused",
+            "a ridge shrinks position and styles; neither was asked for".into(),
+        );
+    } else if options.ridge > 0.0 {
+        let text = format!(
+            "a ridge of {} votes shrinks the terms; their intervals are of the coefficients as shrunk",
+            options.ridge
+        );
+        say(Level::Note, "penalised-terms", text);
+    }
+    let parts = parts(&votes, options)?;
     let without = parts.iter().filter(|p| !p.anchored).count();
     if settings.options.anchor.is_some() && without > 0 {
         let text =
@@ -233,16 +275,35 @@ fn names(written: &str) -> Vec<String> {
 }
 
 /// JSON where the first character is that of an object.
-fn syntax(bytes: &mut impl BufRead) -> Result<Syntax, VoteError> {
+/// How votes are written; nothing for Parquet.
+fn syntax(bytes: &mut impl BufRead) -> Result<Option<Syntax>, VoteError> {
     let start = bytes.fill_buf().map_err(|source| VoteError::Io { line: 1, source })?;
     if start.starts_with(b"PAR1") {
-        return Err(VoteError::Columns {
-            line: 1,
-            what: "this is a Parquet file, which is not read; write it as CSV or JSON Lines".to_owned(),
-        });
+        return Ok(None);
     }
     let first = start.iter().find(|b| !b.is_ascii_whitespace());
-    Ok(if first == Some(&b'{') { Syntax::JsonLines } else { Syntax::Csv })
+    Ok(Some(if first == Some(&b'{') { Syntax::JsonLines } else { Syntax::Csv }))
+}
+
+/// Votes, digest and length of a Parquet file. It is read twice: once for the digest, once at the places that its end names.
+#[cfg(feature = "parquet")]
+fn parquet(
+    reader: &mut Reader,
+    mut bytes: BufReader<Hashed<VoteBytes<'_>>>,
+) -> Result<(Tally, String, u64), VoteError> {
+    io::copy(&mut bytes, &mut io::sink()).map_err(|source| VoteError::Io { line: 0, source })?;
+    let (sha256, length, bytes) = bytes.into_inner().finish();
+    match bytes {
+        VoteBytes::File(file) => Ok((reader.read_parquet(Box::new(file))?, sha256, length)),
+        VoteBytes::Stream(_) => {
+            Err(VoteError::Parquet { why: "which is read from its end and cannot come through a pipe" })
+        }
+    }
+}
+
+#[cfg(not(feature = "parquet"))]
+fn parquet(_: &mut Reader, _: BufReader<Hashed<VoteBytes<'_>>>) -> Result<(Tally, String, u64), VoteError> {
+    Err(VoteError::Parquet { why: "which this build does not read" })
 }
 
 fn findings(files: &[VoteFile], settings: &RateSettings, standings: &Standings) -> Vec<Finding> {
@@ -312,10 +373,12 @@ fn findings(files: &[VoteFile], settings: &RateSettings, standings: &Standings) 
             }
             Some(Ok(scale)) => {
                 if !settings.wanted.clusters.is_empty() && scale.units < FEW {
-                    let text = format!(
-                        "{} clusters: too few for errors that can be relied on; quantiles are those of Student's t",
-                        scale.units
-                    );
+                    let text = match scale.units {
+                        0 | 1 => "one cluster: no error can be learnt from it, so ratings have no intervals and ranks no limits".into(),
+                        few => format!(
+                            "{few} clusters: too few for errors that can be relied on; quantiles are those of Student's t"
+                        ),
+                    };
                     say(Level::Warning, "few-clusters", &subject, text);
                 }
                 if let Some(sampled) = scale.resampled.as_ref().filter(|r| r.without_fit > 0) {
@@ -349,9 +412,10 @@ impl<R: Read> Hashed<R> {
         Hashed { inner, hasher: Sha256::new(), bytes: 0 }
     }
 
-    pub(crate) fn finish(self) -> (String, u64) {
+    /// Digest, length, and what was read from.
+    pub(crate) fn finish(self) -> (String, u64, R) {
         let digest = self.hasher.finalize();
-        (digest.iter().map(|b| format!("{b:02x}")).collect(), self.bytes)
+        (digest.iter().map(|b| format!("{b:02x}")).collect(), self.bytes, self.inner)
     }
 }
 
@@ -375,7 +439,8 @@ mod tests {
     use super::*;
 
     fn rated(text: &str, settings: &RateSettings) -> Result<Rated, AuditError> {
-        let input = VoteInput { name: "votes.csv".to_owned(), bytes: Box::new(text.as_bytes()) };
+        let input =
+            VoteInput { name: "votes.csv".to_owned(), bytes: VoteBytes::Stream(Box::new(text.as_bytes())) };
         rate(vec![input], settings)
     }
 
@@ -412,8 +477,10 @@ mod tests {
             report("./c/", "hf:x/b", "identical"),
             report("d", "a", "related"),
         ];
-        let inputs =
-            texts.iter().map(|t| VoteInput { name: "r.json".to_owned(), bytes: Box::new(t.as_bytes()) });
+        let inputs = texts.iter().map(|t| VoteInput {
+            name: "r.json".to_owned(),
+            bytes: VoteBytes::Stream(Box::new(t.as_bytes())),
+        });
         let clones = clone_groups(inputs.collect()).unwrap();
         assert_eq!(clones.len(), 1);
         let text = "model_a,model_b,winner,count,lang\na,d,model_a,3,en\nd,b,model_a,2,en\nb,a,tie,4,en\nc,d,model_b,1,fr\n\

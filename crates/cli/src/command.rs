@@ -138,7 +138,7 @@ mod tests {
             "rate v.csv --anchor a=b=7 --cluster u --cluster p --style s=x,y --style t=z --position --seed 3",
             "rate v w --model davidson --both-bad leave-out --level 0.9 --top 3 --bootstrap 5 --sequential",
             "standings --benchmarks a@2025-01-02 b --ratings c@d --best open --best open,country=us --anchor x=1 --anchor y=2",
-            "standings --models m --regions r --aliases l --snapshot s --reports p q --family f --category c --harness h --seed 4",
+            "standings --models m --regions r --aliases l --drawn d --snapshot s --reports p q --family f --category c --harness h --seed 4",
             "rate v --by lang --weight w --clones a.json --clones b.json --next-pairs 4 --legacy-elo",
             "rate v --window tstamp=quarter --legacy-elo=7",
             "compare a b --budget 50MB",

@@ -3,12 +3,11 @@
 use crate::run::{DONE, INCONCLUSIVE};
 use clap::{Args, ValueEnum};
 use std::fs::File;
-use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use stemmata_audit::{
-    AuditError, PartBy, RateSettings, Rated, RatingOptions, TableError, VoteError, VoteInput, VoteModel,
-    VotePart, VoteStyle, Wanted,
+    AuditError, PartBy, RateSettings, Rated, RatingOptions, TableError, VoteBytes, VoteError, VoteInput,
+    VoteModel, VotePart, VoteStyle, Wanted,
 };
 
 pub(crate) const EXAMPLES: &str = "\
@@ -26,7 +25,7 @@ A column `count` says how many votes a row stands for.";
 /// What can be asked of votes.
 #[derive(Debug, Args)]
 pub(crate) struct RateArguments {
-    /// Files of votes, CSV or JSON Lines; `-` is standard input. Several are read as one.
+    /// Files of votes: CSV, JSON Lines, or Parquet in a build with that feature; `-` is standard input. Several are read as one.
     #[arg(required = true)]
     votes: Vec<String>,
     /// How a vote comes about. With bradley-terry a tie is half a win for each; the others fit how often ties are.
@@ -44,10 +43,14 @@ pub(crate) struct RateArguments {
     /// Fit the advantage of the first seat, and show ratings with and without it.
     #[arg(long)]
     position: bool,
-    /// Fit a term of style: COLUMN holds the difference first minus second, or A,B the amounts a and b, used as (a-b)/(a+b). No
-    /// penalty. In JSON a dot leads into an object. May be repeated.
+    /// Fit a term of style: COLUMN holds the difference first minus second, or A,B the amounts a and b, used as (a-b)/(a+b). In
+    /// JSON a dot leads into an object. May be repeated.
     #[arg(long, value_name = "NAME=COLUMN|A,B", value_parser = style)]
     style: Vec<(String, VoteStyle)>,
+    /// Shrink the coefficients of position and styles: the penalty is LAMBDA/2 times their sum of squares, in votes. Without it
+    /// there is none.
+    #[arg(long, value_name = "LAMBDA", default_value_t = 0.0, value_parser = ridge)]
+    ridge: f64,
     /// Confidence level of intervals and ranks.
     #[arg(long, value_name = "LEVEL", default_value_t = 0.95, value_parser = level)]
     level: f64,
@@ -103,20 +106,24 @@ enum BothBad {
 pub(crate) fn rate(arguments: &RateArguments, output: Option<&Path>) -> Result<(Rated, u8), AuditError> {
     let mut inputs = Vec::with_capacity(arguments.votes.len());
     for name in &arguments.votes {
-        let bytes: Box<dyn Read> = if name == "-" {
-            Box::new(std::io::stdin().lock())
+        let bytes = if name == "-" {
+            VoteBytes::Stream(Box::new(std::io::stdin().lock()))
         } else {
             let path = stemmata_audit::printable(name);
             let unread =
                 |source| AuditError::Votes { path: path.clone(), source: VoteError::Io { line: 1, source } };
             let file = File::open(name).map_err(unread)?;
-            if let (Some(output), Ok(input)) = (output, file.metadata())
+            let metadata = file.metadata();
+            if let (Some(output), Ok(input)) = (output, &metadata)
                 && output.metadata().is_ok_and(|o| (o.dev(), o.ino()) == (input.dev(), input.ino()))
             {
                 let path = stemmata_audit::printable(&output.display().to_string());
                 return Err(AuditError::OutputIsVotes { path });
             }
-            Box::new(file)
+            match metadata.is_ok_and(|m| m.is_file()) {
+                true => VoteBytes::File(Box::new(file)),
+                false => VoteBytes::Stream(Box::new(file)),
+            }
         };
         inputs.push(VoteInput { name: name.clone(), bytes });
     }
@@ -142,6 +149,7 @@ pub(crate) fn rate(arguments: &RateArguments, output: Option<&Path>) -> Result<(
             drop_both_bad: arguments.both_bad == BothBad::LeaveOut,
             position: arguments.position,
             styles: arguments.style.iter().map(|(name, _)| name.clone()).collect(),
+            ridge: arguments.ridge,
             anchor: arguments.anchor.clone(),
             level: arguments.level,
             bootstrap: arguments.bootstrap,
@@ -151,9 +159,22 @@ pub(crate) fn rate(arguments: &RateArguments, output: Option<&Path>) -> Result<(
             seed: arguments.seed,
         },
     };
+    #[cfg(feature = "parquet")]
+    quiet_decoder();
     let rated = stemmata_audit::rate(inputs, &settings)?;
     let some = rated.standings.contestants.iter().any(|c| c.rating.is_some());
     Ok((rated, if some { DONE } else { INCONCLUSIVE }))
+}
+
+/// Panics of the Parquet decoder on damaged files are caught and become errors; what they would print says nothing to a user.
+#[cfg(feature = "parquet")]
+fn quiet_decoder() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !panic.location().is_some_and(|place| place.file().contains("/parquet-")) {
+            usual(panic);
+        }
+    }));
 }
 
 fn clones(files: &[String]) -> Result<Vec<Vec<String>>, AuditError> {
@@ -163,7 +184,7 @@ fn clones(files: &[String]) -> Result<Vec<Vec<String>>, AuditError> {
             path: stemmata_audit::printable(name),
             source: TableError::Text(VoteError::Io { line: 1, source }),
         };
-        let bytes: Box<dyn Read> = Box::new(File::open(name).map_err(unread)?);
+        let bytes = VoteBytes::Stream(Box::new(File::open(name).map_err(unread)?));
         reports.push(VoteInput { name: name.clone(), bytes });
     }
     stemmata_audit::clone_groups(reports)
@@ -195,6 +216,7 @@ pub(crate) fn words(arguments: &RateArguments) -> (Vec<String>, Vec<String>) {
             },
         );
     }
+    option(arguments.ridge != 0.0, format!("--ridge={:?}", arguments.ridge));
     option(arguments.level != 0.95, format!("--level={:?}", arguments.level));
     option(arguments.top != 1, format!("--top={}", arguments.top));
     option(arguments.bootstrap != 0, format!("--bootstrap={}", arguments.bootstrap));
@@ -254,6 +276,13 @@ fn style(text: &str) -> Result<(String, VoteStyle), String> {
         _ => return Err(wrong.to_owned()),
     };
     Ok((name.to_owned(), style))
+}
+
+fn ridge(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(lambda) if (0.0..=1e15).contains(&lambda) => Ok(lambda),
+        _ => Err("a ridge is a number of votes from 0 on, for instance 100".to_owned()),
+    }
 }
 
 pub(crate) fn level(text: &str) -> Result<f64, String> {

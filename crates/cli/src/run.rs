@@ -172,6 +172,9 @@ fn carry_out<'a>(
                 output::tell(format_args!("error: {wrong}"));
                 return Ok(CANNOT);
             }
+            if let Some(table) = crate::standings::sample(arguments, settings.output)? {
+                return Ok(write(common, table.as_bytes(), DONE));
+            }
             let (result, code) = crate::standings::standings(arguments, settings.output)?;
             let show = |format| stemmata_report::standings(&result, format, &style, &context());
             put(common, &settings, show, code)

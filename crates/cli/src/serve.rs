@@ -32,9 +32,14 @@ pub(crate) struct ServeArguments {
     /// Address and port. Others than 127.0.0.1 are open to the network; put a server for HTTPS before it.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// Votes are kept here; made where there is none. The key that voters are hashed with lies beside it.
-    #[arg(long, value_name = "FILE", default_value = "votes.sqlite")]
+    /// Votes are kept here; made where there is none. A file of SQLite, or postgres://USER@HOST/NAME in a build with that feature;
+    /// PGPASSWORD may hold the password.
+    #[arg(long, value_name = "FILE|ADDRESS", default_value = "votes.sqlite")]
     database: PathBuf,
+    /// The key that voters are hashed with; made where there is none. Without it FILE.key, or stemmata.key beside PostgreSQL; servers that
+    /// share a database need the same one.
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
     /// Write all votes as a chain of JSON lines, instead of serving.
     #[arg(long, conflicts_with_all = ["config", "verify"])]
     export: bool,
@@ -80,7 +85,7 @@ mod with_page {
     use std::io::BufReader;
     use std::sync::Arc;
     use std::sync::atomic::AtomicBool;
-    use stemmata_web::{Config, Serve, Tell, Voters, WebError};
+    use stemmata_web::{Config, Database, Serve, Tell, Voters, WebError};
 
     pub(crate) fn serve(arguments: &ServeArguments, common: &Common, stop: &AtomicBool) -> u8 {
         carry_out(arguments, common, stop).unwrap_or_else(|error| {
@@ -106,10 +111,12 @@ mod with_page {
             let said = format!("{} votes, head {}\n", verified.votes, verified.head);
             return Ok(write(common, said.as_bytes(), DONE));
         }
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let database = Database::new(arguments.database.clone(), variable("PGPASSWORD"));
         if arguments.export {
             let voters = if arguments.unflagged { Voters::Unflagged } else { Voters::All };
             let mut votes = Vec::new();
-            let exported = stemmata_web::export(&arguments.database, voters, &mut votes)?;
+            let exported = stemmata_web::export(&database, voters, &mut votes)?;
             note(format!(
                 "{} votes written, {} left out, {} voters flagged",
                 exported.votes, exported.left_out, exported.flagged
@@ -118,14 +125,13 @@ mod with_page {
         }
         // The arguments ask for a configuration where neither of the above is given.
         let Some(path) = &arguments.config else { return Ok(CANNOT) };
-        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let config = Config::open(path, &variable)?;
         let tell: Tell = Arc::new(move |line| {
             if quiet < 2 {
                 output::tell(line);
             }
         });
-        let settings = Serve { config, listen: arguments.listen, database: arguments.database.clone() };
+        let settings = Serve { config, listen: arguments.listen, database, key: arguments.key.clone() };
         stemmata_web::serve(settings, stop, &tell)?;
         note("stopped; every vote is on disk".to_owned());
         Ok(DONE)

@@ -6,15 +6,15 @@ use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use stemmata_audit::{
-    AbilityOptions, AuditError, Date, Selection, StandingsSettings, Surveyed, TableError, TableInput,
-    TableKind, VoteError,
+    AbilityOptions, AuditError, Date, DrawnModel, Selection, StandingsSettings, Surveyed, TableError,
+    TableInput, TableKind, VoteError,
 };
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
   stemmata standings --benchmarks scores.csv@2026-08-01 --format html -o standings.html
   stemmata standings --ratings ratings.json@2025-12-11 --category full --models models.csv --regions regions.csv --best open
-  stemmata standings --models registry.csv --regions regions.csv --reports compared/*.json --family meta-llama/Llama-3.1-8B
+  stemmata standings --models registry.csv --drawn drawn.csv --reports compared/*.json --family meta-llama/Llama-3.1-8B
 
 Tables are CSV with a header, or JSON; their columns (others are named and not used):
   benchmarks  model, task, score, items; harness, date, scale (full marks)
@@ -22,7 +22,8 @@ Tables are CSV with a header, or JSON; their columns (others are named and not u
   snapshot    model; likes, downloads, downloads_all_time, trending, date
   models      model; organisation, licence, openness, base_model, released, stratum
   regions     organisation, country
-  aliases     name, model";
+  aliases     name, model
+  drawn       family, model, stratum, members, drawn";
 
 /// What can be asked of tables.
 #[derive(Debug, Args)]
@@ -48,6 +49,14 @@ pub(crate) struct StandingsArguments {
     /// Saved reports of `compare --format json`: evidence on who builds on whom.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     reports: Vec<String>,
+    /// Draw N members of each stratum of the registry (declared or not, and its column `stratum`) for comparison with the family, and
+    /// write them as a table instead of standings.
+    #[arg(long, value_name = "N", requires_all = ["models", "family"], conflicts_with_all = ["reports", "drawn"],
+          value_parser = clap::value_parser!(u32).range(1..))]
+    sample: Option<u32>,
+    /// The table that `--sample` wrote: only comparisons of models that were drawn enter the count of the family.
+    #[arg(long, value_name = "FILE", num_args = 1.., value_parser = dated)]
+    drawn: Vec<Dated>,
     /// Which category to take where a table of ratings has several.
     #[arg(long, value_name = "NAME")]
     category: Option<String>,
@@ -92,7 +101,7 @@ fn dated(text: &str) -> Result<Dated, std::convert::Infallible> {
 }
 
 impl StandingsArguments {
-    fn tables(&self) -> [(TableKind, &[Dated]); 6] {
+    fn tables(&self) -> [(TableKind, &[Dated]); 7] {
         [
             (TableKind::Benchmarks, &self.benchmarks),
             (TableKind::Ratings, &self.ratings),
@@ -100,6 +109,7 @@ impl StandingsArguments {
             (TableKind::Models, &self.models),
             (TableKind::Regions, &self.regions),
             (TableKind::Aliases, &self.aliases),
+            (TableKind::Drawn, &self.drawn),
         ]
     }
 
@@ -121,11 +131,30 @@ impl StandingsArguments {
     }
 }
 
+/// The sample that was asked for, as a table; nothing where standings were.
+pub(crate) fn sample(
+    arguments: &StandingsArguments,
+    output: Option<&Path>,
+) -> Result<Option<String>, AuditError> {
+    let Some(each) = arguments.sample else { return Ok(None) };
+    let list = stemmata_audit::draw_sample(inputs(arguments, output)?, &settings(arguments), each)?;
+    Ok(Some(DrawnModel::table(&list, arguments.seed)))
+}
+
 /// Opens the tables and makes standings of them.
 pub(crate) fn standings(
     arguments: &StandingsArguments,
     output: Option<&Path>,
 ) -> Result<(Surveyed, u8), AuditError> {
+    let found = stemmata_audit::standings(inputs(arguments, output)?, &settings(arguments))?;
+    let fitted = found.abilities.as_ref().is_none_or(|a| a.groups.iter().any(|g| g.scale.is_ok()));
+    Ok((found, if fitted { DONE } else { INCONCLUSIVE }))
+}
+
+fn inputs(
+    arguments: &StandingsArguments,
+    output: Option<&Path>,
+) -> Result<Vec<TableInput<'static>>, AuditError> {
     let mut inputs = Vec::new();
     for (kind, list) in arguments.tables() {
         for file in list {
@@ -135,8 +164,12 @@ pub(crate) fn standings(
     for name in &arguments.reports {
         inputs.push(open(TableKind::Report, name, None, output)?);
     }
+    Ok(inputs)
+}
+
+fn settings(arguments: &StandingsArguments) -> StandingsSettings {
     let mut anchors = arguments.anchor.iter().cloned();
-    let settings = StandingsSettings {
+    StandingsSettings {
         ability: AbilityOptions {
             level: arguments.level,
             top: 1,
@@ -148,10 +181,7 @@ pub(crate) fn standings(
         harness: arguments.harness.clone(),
         best: arguments.best.clone(),
         families: arguments.family.clone(),
-    };
-    let found = stemmata_audit::standings(inputs, &settings)?;
-    let fitted = found.abilities.as_ref().is_none_or(|a| a.groups.iter().any(|g| g.scale.is_ok()));
-    Ok((found, if fitted { DONE } else { INCONCLUSIVE }))
+    }
 }
 
 fn open(
@@ -184,6 +214,7 @@ pub(crate) fn words(arguments: &StandingsArguments) -> Vec<String> {
             out.push(format!("--{}={}{date}", kind.name(), file.name));
         }
     }
+    out.extend(arguments.sample.map(|each| format!("--sample={each}")));
     out.extend(arguments.reports.iter().map(|name| format!("--reports={name}")));
     out.extend(arguments.category.iter().map(|name| format!("--category={name}")));
     out.extend(arguments.harness.iter().map(|name| format!("--harness={name}")));

@@ -106,3 +106,41 @@ fn contestants_of_the_same_weights_count_once() {
     let refused = run(&["rate", &votes, "--clones", &broken]);
     assert!(refused.code == 2 && refused.stderr.contains("no saved report"), "{}", refused.stderr);
 }
+
+#[test]
+fn a_sample_is_drawn_compared_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut registry = "model,base_model\nroot,\n".to_owned();
+    (0..30).for_each(|i| registry.push_str(&format!("d{i:02},{}\n", if i < 12 { "root" } else { "" })));
+    let registry = write(folder.path(), "registry.csv", &registry);
+    let drawn = folder.path().join("drawn.csv");
+    let drawn = drawn.to_str().unwrap();
+    let draw =
+        ["standings", "--models", &registry, "--family", "root", "--sample", "5", "--seed", "7", "-o", drawn];
+    assert_eq!(run(&draw).code, 0);
+    let table = std::fs::read_to_string(drawn).unwrap();
+    let rows: Vec<&str> = table.lines().skip(2).collect();
+    assert_eq!(rows.len(), 10, "{table}");
+    assert!(rows[0].starts_with("root,d") && rows[0].contains(",declared,12,5,0.41666"), "{table}");
+    let reports: Vec<String> = rows
+        .iter()
+        .map(|row| {
+            let model = row.split(',').nth(1).unwrap();
+            let kind = if row.contains(",declared,") { "identical" } else { "no-dependence-found" };
+            let text = format!(
+                r#"{{"schema_version":"1.0.0","inputs":[{{"role":"candidate","ref":"{model}"}},{{"role":"reference","ref":"root"}}],"verdict":{{"kind":"{kind}","tier":"exact","direction":"unknown"}}}}"#
+            );
+            write(folder.path(), &format!("{model}.json"), &text)
+        })
+        .collect();
+    let mut count =
+        vec!["standings", "--models", &registry, "--family", "root", "--drawn", drawn, "--reports"];
+    count.extend(reports.iter().map(String::as_str));
+    let (code, report) = json(&count);
+    let family = &report["families"]["list"][0];
+    assert_eq!((code, family["corrected"]["total"].as_f64()), (0, Some(12.0)), "{family}");
+    assert_eq!(family["strata"][0]["drawn"].as_u64(), Some(5));
+    assert!(!report["findings"].to_string().contains("sample-incomplete"));
+    let refused = run(&["standings", "--models", &registry, "--sample", "5"]);
+    assert_eq!(refused.code, 2, "a sample needs a family");
+}

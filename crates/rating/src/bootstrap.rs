@@ -42,7 +42,8 @@ pub(crate) fn bootstrap(
             .filter(|(_, c)| c.iter().any(|c| *c > 0.0))
             .map(|(row, c)| Row { votes: (c[0], c[1], c[2]), ..*row })
             .collect();
-        let sample = Design { contestants: design.contestants, rows, terms: 0, values: Vec::new() };
+        let sample =
+            Design { contestants: design.contestants, rows, terms: 0, values: Vec::new(), ridge: 0.0 };
         if sample.is_linked()
             && let Ok(fit) = fit(&sample, start.model, Some(start))
         {

@@ -102,6 +102,12 @@ fn filling(adjusted: &Fit, plain: &Fit, ballots: &Ballots<'_>) -> Square {
             }
         }
     }
+    for (k, first) in adjusted.terms.iter().enumerate() {
+        for (l, second) in adjusted.terms.iter().enumerate() {
+            let pull = adjusted.ridge * adjusted.ridge * first * second;
+            *out.at_mut(n + k, n + l) -= pull / clusters.max(1) as f64;
+        }
+    }
     let correction = if clusters > 1 { clusters as f64 / (clusters - 1) as f64 } else { 1.0 };
     out.values.iter_mut().for_each(|x| *x *= correction);
     out

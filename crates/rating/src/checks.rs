@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn a_circle_is_one_cycle_and_one_misfit_each() {
         let rows = vec![row(0, 1, 90.0, 10.0), row(1, 2, 90.0, 10.0), row(0, 2, 10.0, 90.0)];
-        let design = Design { contestants: 3, rows: rows.clone(), terms: 0, values: Vec::new() };
+        let design = Design { contestants: 3, rows: rows.clone(), terms: 0, values: Vec::new(), ridge: 0.0 };
         let fitted = fit(&design, Model::BradleyTerry, None).unwrap();
         let found = checks(&fitted, &rows);
         assert_eq!((found.cycles, found.certain_cycles, found.listed), (1, 1, vec![[0, 1, 2]]));

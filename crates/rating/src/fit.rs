@@ -38,6 +38,8 @@ pub(crate) struct Design {
     pub(crate) terms: usize,
     /// Values of the terms, `terms` for each row: what is added to the difference of strengths, per unit of the coefficient.
     pub(crate) values: Vec<f64>,
+    /// λ of the penalty λ/2·Σβ² on the coefficients of the terms, votes; strengths and ties have none.
+    pub(crate) ridge: f64,
 }
 
 impl Design {
@@ -64,7 +66,9 @@ pub(crate) struct Fit {
     pub(crate) terms: Vec<f64>,
     /// ln ν or ln η.
     pub(crate) tie: Option<f64>,
-    /// ln of the likelihood, counting coefficients left out.
+    /// λ of the penalty on the terms.
+    pub(crate) ridge: f64,
+    /// ln of the likelihood, counting coefficients left out, less the penalty.
     pub(crate) log_likelihood: f64,
     /// Largest element of the gradient at the end, in votes.
     pub(crate) gradient: f64,
@@ -105,7 +109,7 @@ impl Fit {
         self.strengths[first as usize] - self.strengths[second as usize] + terms
     }
 
-    /// The information matrix −∂²ℓ, of side [`Fit::parameters`]. A shift of all strengths changes nothing: it is singular.
+    /// The information matrix −∂²ℓ, the penalty's part included, of side [`Fit::parameters`]. A shift of all strengths changes nothing: it is singular.
     pub(crate) fn information(&self, design: &Design) -> Square {
         assemble(self, design).information(design)
     }
@@ -197,6 +201,7 @@ fn cold(design: &Design, model: Model) -> Fit {
         strengths: vec![0.0; design.contestants],
         terms: vec![0.0; design.terms],
         tie: model.has_tie().then(|| model.tie_start(ties / f64::max(all, 1.0))),
+        ridge: design.ridge,
         log_likelihood: 0.0,
         gradient: 0.0,
         steps: 0,
@@ -242,6 +247,10 @@ pub(crate) fn assemble(fit: &Fit, design: &Design) -> Assembled {
         }
         rows.push(terms);
     }
+    for (slot, coefficient) in gradient[n..].iter_mut().zip(&fit.terms) {
+        *slot -= design.ridge * coefficient;
+        log_likelihood.add(-0.5 * design.ridge * coefficient * coefficient);
+    }
     if fit.tie.is_some()
         && let Some(last) = gradient.last_mut()
     {
@@ -286,6 +295,9 @@ impl Assembled {
                 *out.at_mut(side - 1, side - 1) += terms.tt;
             }
         }
+        for k in n..n + design.terms {
+            *out.at_mut(k, k) += design.ridge;
+        }
         for i in n..side {
             for j in 0..i {
                 *out.at_mut(j, i) = out.at(i, j);
@@ -313,7 +325,7 @@ mod tests {
 
     fn design(contestants: usize, rows: &[(u32, u32, f64, f64, f64)]) -> Design {
         let rows = rows.iter().map(|r| Row { first: r.0, second: r.1, votes: (r.2, r.3, r.4) }).collect();
-        Design { contestants, rows, terms: 0, values: Vec::new() }
+        Design { contestants, rows, terms: 0, values: Vec::new(), ridge: 0.0 }
     }
 
     #[test]

@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn a_lead_of_ten_votes_falls_with_eleven() {
         let rows = vec![Row { first: 0, second: 1, votes: (110.0, 100.0, 0.0) }];
-        let design = Design { contestants: 2, rows, terms: 0, values: Vec::new() };
+        let design = Design { contestants: 2, rows, terms: 0, values: Vec::new(), ridge: 0.0 };
         let fitted = fit(&design, Model::BradleyTerry, None).unwrap();
         let flip = flip(&fitted, &design).unwrap();
         assert_eq!((flip.first, flip.rival), (0, 1));
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn nobody_flips_who_cannot() {
         let rows = vec![Row { first: 0, second: 1, votes: (10.0, 1.0, 0.0) }];
-        let design = Design { contestants: 2, rows, terms: 0, values: Vec::new() };
+        let design = Design { contestants: 2, rows, terms: 0, values: Vec::new(), ridge: 0.0 };
         let fitted = fit(&design, Model::BradleyTerry, None).unwrap();
         // Nine fewer make a tie, ten fewer an undefeated rival without a number.
         assert_eq!(flip(&fitted, &design), None);

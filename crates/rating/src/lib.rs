@@ -36,7 +36,7 @@ pub use legacy_elo::{LegacyElo, legacy_elo};
 pub use model::Model;
 pub use next_pairs::NextPair;
 pub use ranks::Limits;
-pub use sample::{Estimate, Stratum, stratified_total};
+pub use sample::{Estimate, Stratum, draw_without_replacement, stratified_total};
 pub use sequential::{Decision, Sequential};
 pub use standings::{Component, MEAN, Options, POINTS, RateError, Rating, Scale, Standing, Standings, rate};
 pub use terms::{Adjusted, Term};

@@ -32,7 +32,7 @@ pub(crate) fn next_pairs(
     wanted: usize,
 ) -> Vec<NextPair> {
     let n = fit.strengths.len();
-    if n > MOST || wanted == 0 {
+    if n > MOST || wanted == 0 || !errors.is_known() {
         return Vec::new();
     }
     let Some(v) = fit.inverse_information(design) else { return Vec::new() };
@@ -87,7 +87,7 @@ mod tests {
         // a and b are close with few votes, c is far below with many.
         let row = |first, second, win, loss| Row { first, second, votes: (win, loss, 0.0) };
         let rows = vec![row(0, 1, 11.0, 10.0), row(0, 2, 300.0, 30.0), row(1, 2, 290.0, 30.0)];
-        let design = Design { contestants: 3, rows: rows.clone(), terms: 0, values: Vec::new() };
+        let design = Design { contestants: 3, rows: rows.clone(), terms: 0, values: Vec::new(), ridge: 0.0 };
         let fitted = fit(&design, Model::BradleyTerry, None).unwrap();
         let mut same = Vec::new();
         for r in &rows {

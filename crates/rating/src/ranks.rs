@@ -38,9 +38,15 @@ pub(crate) struct Ranks {
 pub(crate) fn ranks(strengths: &[f64], errors: &Errors, level: f64, top: u32, seed: u64) -> Ranks {
     let n = strengths.len();
     let freedom = errors.clusters.saturating_sub(1).max(1) as f64;
-    let draws = Draws::new(n, errors, freedom, seed);
     let tail = (1.0 - level) / 2.0;
     let single = student_quantile(1.0 - tail, freedom);
+    if !errors.is_known() {
+        // Anybody may have any rank.
+        let limits = Limits { single, all: single, pairs: single, bonferroni: false };
+        let (sets, groups) = (vec![(1, n as u32); n], vec![1; n]);
+        return Ranks { limits, sets, top: vec![f64::NAN; n], groups, decided: 0 };
+    }
+    let draws = Draws::new(n, errors, freedom, seed);
     let of_draws: Vec<f64> = (0..n).map(|i| draws.error(i)).collect();
     let all = draws.limit(level, |draw| {
         let each = draw.iter().zip(&of_draws).map(|(z, error)| z.abs() / error);

@@ -1,6 +1,6 @@
 //! How many of a list are something, when only a sample was looked at? Horvitz and Thompson's estimate from strata.
 
-use stemmata_stats::{Sum, hypergeometric_interval};
+use stemmata_stats::{SplitMix64, Sum, hypergeometric_interval};
 
 /// A stratum: a part of the list from which members were drawn at random, each with the same chance.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,22 @@ pub struct Estimate {
     pub interval: (f64, f64),
     /// Members of strata from which nobody was looked at: the estimate is silent on them, the interval holds all that they may be.
     pub unseen: u64,
+}
+
+/// `wanted` of `members` numbers without replacement, or all, in ascending order: every set of that size is equally likely (the first of a
+/// Fisher-Yates shuffle). Streams of one seed are independent of each other.
+pub fn draw_without_replacement(members: usize, wanted: usize, seed: u64, stream: u64) -> Vec<usize> {
+    // A generator started at `seed + stream` would give the same draws as that of the next seed.
+    let mut random = SplitMix64::new(SplitMix64::new(seed).next_u64() ^ SplitMix64::new(!stream).next_u64());
+    let mut places: Vec<usize> = (0..members).collect();
+    let count = wanted.min(members);
+    for i in 0..count {
+        let other = i + random.below((members - i) as u64) as usize;
+        places.swap(i, other);
+    }
+    places.truncate(count);
+    places.sort_unstable();
+    places
 }
 
 /// Horvitz and Thompson's total over strata (1952), its standard error with the finite population correction (Cochran 1977, 5.6), and

@@ -89,6 +89,13 @@ pub(crate) fn meat(fit: &Fit, ballots: &Ballots<'_>) -> Meat {
         }
         touched.clear();
     }
+    // Without a penalty the scores of a fit sum to 0. With one they sum to its pull, the same in every sample: no part of the spread.
+    for (k, first) in fit.terms.iter().enumerate() {
+        for (l, second) in fit.terms[..=k].iter().enumerate() {
+            let pull = fit.ridge * fit.ridge * first * second;
+            *filling.at_mut(n + k, n + l) -= pull / clusters.max(1) as f64;
+        }
+    }
     let correction = if clusters > 1 { clusters as f64 / (clusters - 1) as f64 } else { 1.0 };
     for i in 0..side {
         for j in 0..=i {
@@ -147,13 +154,24 @@ impl Errors {
         }
     }
 
-    /// Variance of parameter `i`.
+    /// Whether there is more than one independent unit. The score of a single one is 0 at the fit: it would look like no error at all.
+    pub(crate) fn is_known(&self) -> bool {
+        self.clusters > 1
+    }
+
+    /// Variance of parameter `i`; infinite where no error can be learnt.
     pub(crate) fn variance(&self, i: usize) -> f64 {
+        if !self.is_known() {
+            return f64::INFINITY;
+        }
         self.covariances.iter().map(|v| v.at(i, i)).fold(0.0, f64::max)
     }
 
-    /// Variance of parameter `i` minus parameter `j`.
+    /// Variance of parameter `i` minus parameter `j`; infinite where no error can be learnt.
     pub(crate) fn contrast(&self, i: usize, j: usize) -> f64 {
+        if !self.is_known() {
+            return f64::INFINITY;
+        }
         let of = |v: &Square| v.at(i, i) + v.at(j, j) - 2.0 * v.at(i, j);
         self.covariances.iter().map(of).fold(0.0, f64::max)
     }

@@ -23,6 +23,7 @@ pub(crate) fn solve(design: &Design, rows: &[Terms], has_tie: bool, right: &[f64
             diagonal[side - 1] += terms.tt;
         }
     }
+    diagonal[n..n + design.terms].iter_mut().for_each(|d| *d += design.ridge);
     if diagonal.iter().any(|d| d.is_nan() || *d <= 0.0) {
         return None;
     }
@@ -56,6 +57,9 @@ pub(crate) fn solve(design: &Design, rows: &[Terms], has_tie: bool, right: &[f64
             if has_tie {
                 out[side - 1] += terms.dt * along + terms.tt * tie;
             }
+        }
+        for k in n..n + design.terms {
+            out[k] += design.ridge * x[k];
         }
         out
     };

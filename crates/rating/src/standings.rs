@@ -34,6 +34,8 @@ pub struct Options {
     pub position: bool,
     /// Names of the style terms in the table.
     pub styles: Vec<String>,
+    /// λ of the penalty λ/2·Σβ² on the coefficients of position and styles, votes; 0 is none.
+    pub ridge: f64,
     /// Contestant whose rating is fixed, and at which value, points.
     pub anchor: Option<(String, f64)>,
     /// Confidence level of intervals and ranks.
@@ -57,6 +59,7 @@ impl Default for Options {
             drop_both_bad: false,
             position: false,
             styles: Vec::new(),
+            ridge: 0.0,
             anchor: None,
             level: 0.95,
             bootstrap: 0,
@@ -196,7 +199,8 @@ pub struct Standing {
 pub struct Rating {
     /// 400 points are odds of ten to one.
     pub value: f64,
-    /// Of the difference to the mean of the component; an anchor shifts all values and has no error of its own.
+    /// Of the difference to the mean of the component; an anchor shifts all values and has no error of its own. Infinite, as the intervals are, where
+    /// all votes are of one cluster.
     pub standard_error: f64,
     /// Interval for this contestant alone.
     pub interval: (f64, f64),
@@ -391,6 +395,7 @@ impl Input<'_> {
             rows: rows(self.pairs, &local, options.drop_both_bad),
             terms: 0,
             values: Vec::new(),
+            ridge: 0.0,
         };
         let fitted = fit(&design, options.model, None)?;
         let none = |_: &Same, _: &mut Vec<f64>| {};
@@ -415,7 +420,8 @@ impl Input<'_> {
             let value = zero + POINTS * fitted.strengths[i];
             let standard_error = POINTS * errors.variance(i).sqrt();
             let around = |limit: f64| (value - limit * standard_error, value + limit * standard_error);
-            let sampled = resampled.as_ref().and_then(|r| r.intervals.get(i));
+            // All samples of one cluster are that cluster.
+            let sampled = resampled.as_ref().filter(|_| errors.is_known()).and_then(|r| r.intervals.get(i));
             ratings[*member as usize] = Some(Rating {
                 value,
                 standard_error,
@@ -489,16 +495,21 @@ impl Input<'_> {
         let design = if self.options.styles.is_empty() {
             let rows = rows(self.cells, local, self.options.drop_both_bad);
             let values = vec![1.0; rows.len()];
-            Design { contestants: plain.strengths.len(), rows, terms: 1, values }
+            Design { contestants: plain.strengths.len(), rows, terms: 1, values, ridge: self.options.ridge }
         } else {
-            terms::design(&self.ways[0], local, plain.strengths.len(), &values)
+            let of_votes = terms::design(&self.ways[0], local, plain.strengths.len(), &values);
+            Design { ridge: self.options.ridge, ..of_votes }
         };
         let fitted = fit(&design, self.options.model, None)?;
         let ballots: Vec<_> = self.ways.iter().map(|same| self.ballots(same, local, &values)).collect();
         let meats: Vec<_> = ballots.iter().map(|ballots| meat(&fitted, ballots)).collect();
         let errors = Errors::new(&fitted, &design, &meats).ok_or(NoFit::Separated)?;
-        let changes = errors_of_change((&fitted, &design), (plain, raw), &ballots);
-        Ok(terms::WithTerms::new(self.options, plain, fitted, &errors, &scales, limit, changes))
+        let kept = terms::kept(&fitted, &design).ok_or(NoFit::Separated)?;
+        let changes = match errors.is_known() {
+            true => errors_of_change((&fitted, &design), (plain, raw), &ballots),
+            false => None,
+        };
+        Ok(terms::WithTerms::new(self.options, plain, (fitted, kept), &errors, &scales, limit, changes))
     }
 }
 

@@ -1,4 +1,4 @@
-//! What do seat and style add to a vote? Terms beside the strengths, without a penalty.
+//! What do seat and style add to a vote? Terms beside the strengths, without a penalty or with a ridge that is shown.
 
 use crate::fit::{Design, Fit, Row};
 use crate::model::single;
@@ -17,8 +17,11 @@ pub struct Term {
     pub estimate: f64,
     /// Its standard error.
     pub standard_error: f64,
-    /// Its interval.
+    /// Its interval. Under a ridge it is of the coefficient as shrunk, not of the one without a ridge.
     pub interval: (f64, f64),
+    /// How much of its own effect the ridge leaves, 1 without one: 1 − λ·[H⁻¹]ₖₖ, H with the ridge. Their sum over the terms is the
+    /// effective number of terms.
+    pub kept: f64,
     /// Mean and standard deviation that the values of a style were divided by.
     pub scale: Option<(f64, f64)>,
 }
@@ -51,7 +54,7 @@ impl WithTerms {
     pub(crate) fn new(
         options: &Options,
         plain: &Fit,
-        fitted: Fit,
+        (fitted, kept): (Fit, Vec<f64>),
         errors: &Errors,
         scales: &[(f64, f64)],
         limit: f64,
@@ -63,13 +66,13 @@ impl WithTerms {
         let list = position
             .into_iter()
             .chain(styles)
-            .zip(&fitted.terms)
+            .zip(fitted.terms.iter().zip(kept))
             .enumerate()
-            .map(|(k, ((name, scale), estimate))| {
+            .map(|(k, ((name, scale), (estimate, kept)))| {
                 let standard_error = errors.variance(n + k).sqrt();
                 let half = limit * standard_error;
                 let interval = (estimate - half, estimate + half);
-                Term { name, estimate: *estimate, standard_error, interval, scale }
+                Term { name, estimate: *estimate, standard_error, interval, kept, scale }
             })
             .collect();
         WithTerms {
@@ -107,6 +110,17 @@ pub(crate) fn scales(votes: &Votes, same: &[Same]) -> Vec<(f64, f64)> {
     each.collect()
 }
 
+/// The share of each term's own effect that the penalty leaves: the diagonal of H⁻¹·(H − λ·1) at the terms (Gray 1992), whose sum over all
+/// parameters is the effective number of them.
+pub(crate) fn kept(fitted: &Fit, design: &Design) -> Option<Vec<f64>> {
+    let n = fitted.strengths.len();
+    if design.ridge == 0.0 {
+        return Some(vec![1.0; design.terms]);
+    }
+    let inverse = fitted.inverse_information(design)?;
+    Some((n..n + design.terms).map(|k| 1.0 - design.ridge * inverse.at(k, k)).collect())
+}
+
 /// One row for each vote whose values differ from those of others.
 pub(crate) fn design(
     same: &[Same],
@@ -114,7 +128,7 @@ pub(crate) fn design(
     contestants: usize,
     values: &dyn Fn(&Same, &mut Vec<f64>),
 ) -> Design {
-    let mut out = Design { contestants, rows: Vec::new(), terms: 0, values: Vec::new() };
+    let mut out = Design { contestants, rows: Vec::new(), terms: 0, values: Vec::new(), ridge: 0.0 };
     for same in same {
         let (first, second) = (local[same.first as usize], local[same.second as usize]);
         if first == u32::MAX || second == u32::MAX {

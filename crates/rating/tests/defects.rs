@@ -263,3 +263,35 @@ fn a_weight_counts_as_often_as_it_says_and_a_vote_without_weight_not_at_all() {
     assert!(error(&weighted) > error(&counted));
     assert_eq!(weighted.votes, 5);
 }
+
+/// A sandwich over one cluster has a filling of 0: every rating would be certain, and one voter would make a leader.
+#[test]
+fn one_cluster_teaches_no_error() {
+    let rows = [
+        ("a", "b", "model_a", 8),
+        ("b", "a", "model_a", 3),
+        ("b", "a", "model_b", 2),
+        ("a", "b", "model_b", 2),
+        ("b", "c", "model_a", 5),
+        ("c", "b", "model_b", 2),
+        ("c", "a", "model_a", 3),
+        ("c", "a", "model_b", 1),
+    ];
+    let mut table = votes(&rows);
+    table.clusters = vec![vec![0; table.len()]];
+    let options = Options { position: true, bootstrap: 10, next_pairs: 2, level: 0.9, ..Options::default() };
+    let rated = rate(&table, &options).unwrap();
+    let scale = rated.components[0].scale.as_ref().unwrap().as_ref().unwrap();
+    assert_eq!((scale.units, scale.decided, scale.next_pairs.len()), (1, (0, 3), 0));
+    assert!(scale.terms.as_ref().unwrap().as_ref().unwrap()[0].standard_error.is_infinite());
+    for name in ["a", "b", "c"] {
+        let rating = of(&rated, name).rating.as_ref().unwrap();
+        assert!(rating.value.is_finite() && rating.standard_error.is_infinite());
+        assert_eq!((rating.interval, rating.rank), ((f64::NEG_INFINITY, f64::INFINITY), (1, 3)));
+        assert!(rating.bootstrap.is_none() && rating.top.is_nan());
+        assert!(rating.adjusted.as_ref().unwrap().change_error.is_none());
+    }
+    table.clusters = vec![(0..table.len() as u32).collect()];
+    let rated = rate(&table, &options).unwrap();
+    assert!(rated.contestants.iter().all(|c| c.rating.as_ref().unwrap().standard_error.is_finite()));
+}

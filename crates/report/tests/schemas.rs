@@ -84,7 +84,9 @@ fn ratings_follow_their_schema() {
     let number = broken.standings.contestants.iter_mut().find_map(|c| c.rating.as_mut()).unwrap();
     number.value = f64::NAN;
     number.simultaneous.1 = f64::INFINITY;
-    for value in [rated(), unrated(), broken] {
+    let mut shrunk = rated();
+    shrunk.settings.options.ridge = 5.0;
+    for value in [rated(), unrated(), broken, shrunk] {
         for context in [context(), timed.clone()] {
             check(RATING, &rating(&value, Format::Json, &Style::default(), &context));
         }
@@ -95,7 +97,9 @@ fn ratings_follow_their_schema() {
 fn standings_follow_their_schema() {
     let mut timed = context();
     timed.timing = Some(Timing { seconds_wall: 1.5, peak_memory_bytes: 7 });
-    for value in [surveyed(), listed()] {
+    let mut sampled = surveyed();
+    sampled.families.iter_mut().flat_map(|f| &mut f.strata).for_each(|s| s.drawn = Some(3));
+    for value in [surveyed(), listed(), sampled] {
         for context in [context(), timed.clone()] {
             check(STANDINGS, &standings(&value, Format::Json, &Style::default(), &context));
         }

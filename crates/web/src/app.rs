@@ -7,10 +7,9 @@ use crate::keys::Keys;
 use crate::limits::{Allowances, Wait};
 use crate::server::Tell;
 use crate::standings::Board;
-use crate::store::{Store, StoreError};
+use crate::store::{Database, Store, StoreError};
 use crate::upstream;
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Semaphore, watch};
@@ -18,6 +17,10 @@ use tokio::sync::{Semaphore, watch};
 /// How often, and after how long, it is tried again to keep answers where the disk is full.
 const RETRIES: u32 = 12;
 const RETRY: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether another server has the answers, and how many times: ten minutes.
+const LOOK: Duration = Duration::from_millis(250);
+const ELSEWHERE: u32 = 2400;
 
 /// What all requests share.
 pub(crate) struct App {
@@ -56,7 +59,7 @@ impl App {
         config: Config,
         store: Store,
         keys: Keys,
-        database: PathBuf,
+        database: Database,
         tell: Tell,
         stopped: watch::Receiver<bool>,
     ) -> Result<App, WebError> {
@@ -155,7 +158,25 @@ impl App {
                 _ = stopped.wait_for(|stopped| *stopped) => {}
             }
         }
+        if battle.state == State::Asked && self.store.is_shared() && !lock(&self.running).contains_key(id) {
+            self.elsewhere(id, voter).await?;
+        }
         Ok(self.store.battle(id, voter).await?.0)
+    }
+
+    /// Waits for a battle that another server carries out.
+    async fn elsewhere(&self, id: &str, voter: &str) -> Result<(), StoreError> {
+        let mut stopped = self.stopped();
+        for _ in 0..ELSEWHERE {
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                _ = stopped.wait_for(|stopped| *stopped) => break,
+            }
+            if self.store.battle(id, voter).await?.0.state != State::Asked {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -46,6 +46,12 @@ pub enum WebError {
         /// Why.
         what: String,
     },
+    /// The address of a server where this build knows files only.
+    #[error("the database `{path}`: this program was built without PostgreSQL")]
+    NoServer {
+        /// Printable.
+        path: String,
+    },
     /// Another process serves the same database.
     #[error("the database `{path}` is served by another process")]
     Locked {
@@ -104,7 +110,10 @@ impl WebError {
                 _ => "choose another address with `--listen`",
             }),
             WebError::Locked { .. } => Some("stop it first, or name another file with `--database`"),
-            WebError::Database { .. } => Some("name another file with `--database`, or restore this one"),
+            WebError::Database { .. } => Some("name another one with `--database`, or restore this one"),
+            WebError::NoServer { .. } => {
+                Some("build it with `cargo build --release --features postgres`, or name a file")
+            }
             WebError::Key { .. } => Some(
                 "the file holds 64 hexadecimal digits; without it a new key is made, and voters get new names",
             ),

@@ -2,12 +2,9 @@
 
 use crate::chain::line;
 use crate::error::WebError;
-use crate::store::{self, Checked};
-use rusqlite::Connection;
+use crate::store::{self, Checked, Database, Sql, StoreError};
 use std::collections::BTreeSet;
 use std::io::Write;
-use std::path::Path;
-use stemmata_audit::printable;
 
 /// Whose votes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,49 +30,46 @@ pub struct Exported {
 ///
 /// # Errors
 /// A database that cannot be read, or an output that cannot be written.
-pub fn export(database: &Path, voters: Voters, out: &mut dyn Write) -> Result<Exported, WebError> {
-    let connection = store::open_to_read(database)?;
-    let failed = |error: rusqlite::Error| WebError::Database {
-        path: printable(&database.display().to_string()),
-        what: printable(&error.to_string()),
-    };
-    let unwritten = |source| WebError::Export { doing: "write", source };
+pub fn export(database: &Database, voters: Voters, out: &mut dyn Write) -> Result<Exported, WebError> {
+    let mut sql = store::open_to_read(database)?;
+    let failed = |error: StoreError| database.failed(&error);
     // One state of the database, whatever is voted meanwhile.
-    connection.execute_batch("BEGIN").map_err(failed)?;
-    let flagged = flagged(&connection).map_err(failed)?;
+    sql.begin_to_read().map_err(failed)?;
+    let flagged = flagged(&mut *sql).map_err(failed)?;
     let mut exported = Exported { votes: 0, left_out: 0, flagged: flagged.len() as u64 };
-    let mut query =
-        connection.prepare("SELECT record, hash, voter FROM votes ORDER BY seq").map_err(failed)?;
-    let mut rows = query.query([]).map_err(failed)?;
-    while let Some(row) = rows.next().map_err(failed)? {
-        let text = |place: usize| row.get::<_, String>(place).map_err(failed);
-        if voters == Voters::Unflagged && flagged.contains(&text(2)?) {
+    let mut unwritten = None;
+    let query = "SELECT record, hash, voter FROM votes ORDER BY seq";
+    let read = sql.rows(query, &[], &mut |row| {
+        if voters == Voters::Unflagged && flagged.contains(row[2].text()) {
             exported.left_out += 1;
-            continue;
+            return Ok(());
         }
-        writeln!(out, "{}", line(&text(0)?, &text(1)?)).map_err(unwritten)?;
         exported.votes += 1;
+        writeln!(out, "{}", line(row[0].text(), row[1].text())).map_err(|source| {
+            unwritten = Some(source);
+            StoreError::Other("the export cannot be written".to_owned())
+        })
+    });
+    let unwritable = |source| WebError::Export { doing: "write", source };
+    match unwritten {
+        Some(source) => return Err(unwritable(source)),
+        None => read.map_err(failed)?,
     }
-    out.flush().map_err(unwritten)?;
+    out.flush().map_err(unwritable)?;
     Ok(exported)
 }
 
 /// Keyed hashes of the voters who missed too many checks.
-pub(crate) fn flagged(connection: &Connection) -> rusqlite::Result<BTreeSet<String>> {
-    let mut query = connection.prepare(
-        "SELECT v.voter, count(*), sum(CASE WHEN v.winner <> b.gold THEN 1 ELSE 0 END) FROM votes v JOIN battles b ON b.id = v.battle \
-         WHERE b.gold <> '' GROUP BY v.voter",
-    )?;
-    let rows = query.query_map([], |row| {
-        let checked = Checked { seen: row.get::<_, i64>(1)? as u64, missed: row.get::<_, i64>(2)? as u64 };
-        Ok((row.get::<_, String>(0)?, checked))
-    })?;
+pub(crate) fn flagged(sql: &mut dyn Sql) -> Result<BTreeSet<String>, StoreError> {
+    let query = "SELECT v.voter, count(*), sum(CASE WHEN v.winner <> b.gold THEN 1 ELSE 0 END) FROM votes v JOIN battles b ON b.id = \
+                 v.battle WHERE b.gold <> '' GROUP BY v.voter";
     let mut out = BTreeSet::new();
-    for row in rows {
-        let (voter, checked) = row?;
+    sql.rows(query, &[], &mut |row| {
+        let checked = Checked { seen: row[1].whole() as u64, missed: row[2].whole() as u64 };
         if checked.is_flagged() {
-            out.insert(voter);
+            out.insert(row[0].text().to_owned());
         }
-    }
+        Ok(())
+    })?;
     Ok(out)
 }

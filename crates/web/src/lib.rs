@@ -33,3 +33,4 @@ pub use draw::{Draw, GOLD};
 pub use error::WebError;
 pub use export::{Exported, Voters, export};
 pub use server::{Serve, Tell, serve};
+pub use store::Database;

@@ -31,13 +31,21 @@ if (battle) {
   });
 }
 
-// Pictures appear together, whichever is loaded first.
-const pictures = [...document.querySelectorAll(".side img")];
-if (pictures.some((picture) => !picture.complete)) {
+// Pictures and films appear together, whichever is loaded first. A browser may load a film only when it is asked to play: it is shown then.
+const shown = [...document.querySelectorAll(".side img, .side video")];
+const isFilm = (media) => media.tagName === "VIDEO";
+const isLoaded = (media) => (isFilm(media) ? media.readyState >= 2 : media.complete);
+if (shown.some((media) => !isLoaded(media))) {
   const frame = document.querySelector(".sides");
   frame.classList.add("held");
-  const loaded = (picture) => picture.decode().catch(() => {});
-  Promise.all(pictures.map(loaded)).then(() => frame.classList.remove("held"));
+  const film = (media) => new Promise((resolve) => {
+    for (const event of ["loadeddata", "error", "suspend"]) {
+      media.addEventListener(event, resolve, { once: true });
+    }
+    setTimeout(resolve, 10000);
+  });
+  const loaded = (media) => (isFilm(media) ? film(media) : media.decode().catch(() => {}));
+  Promise.all(shown.filter((media) => !isLoaded(media)).map(loaded)).then(() => frame.classList.remove("held"));
 }
 
 for (const form of document.forms) {

@@ -119,7 +119,11 @@ fn sides(battle: &Battle, headings: [String; 2]) -> String {
                 )
             }
             (State::Ready, Medium::Video) => {
-                format!("<video src=\"/battle/{id}/{letter}\" controls loop muted playsinline></video>")
+                format!(
+                    "<video src=\"/battle/{id}/{letter}\" aria-label=\"The film on side {}\" controls loop muted playsinline \
+                     preload=\"auto\"></video>",
+                    letter.to_uppercase()
+                )
             }
             _ => String::new(),
         };

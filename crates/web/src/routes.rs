@@ -194,7 +194,7 @@ async fn ask(Shared(app): Shared<Arc<App>>, headers: HeaderMap, body: Bytes) -> 
         return stale();
     }
     let listed = app.config.prompts.iter().find(|prompt| prompt.id == sent.one("id"));
-    let typed = sent.one("prompt").replace("\r\n", "\n");
+    let typed = sent.one("prompt").replace("\r\n", "\n").replace('\0', "");
     let question = match listed {
         Some(prompt) => Question { medium: prompt.medium, id: Some(&prompt.id), text: &prompt.text },
         None if !sent.one("id").is_empty() || !app.config.is_open() => {

@@ -4,7 +4,8 @@ use crate::app::App;
 use crate::config::Config;
 use crate::error::WebError;
 use crate::keys::Keys;
-use crate::{routes, store};
+use crate::routes;
+use crate::store::{self, Database};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
@@ -34,8 +35,10 @@ pub struct Serve {
     pub config: Config,
     /// Where to listen.
     pub listen: SocketAddr,
-    /// The file of the database; its lock and the key of the server lie beside it.
-    pub database: PathBuf,
+    /// Where votes are kept.
+    pub database: Database,
+    /// The file of the server's key; without it [`Database::key`].
+    pub key: Option<PathBuf>,
 }
 
 /// Serves until `stop` is raised.
@@ -43,8 +46,8 @@ pub struct Serve {
 /// # Errors
 /// What keeps the server from starting.
 pub fn serve(settings: Serve, stop: &AtomicBool, tell: &Tell) -> Result<(), WebError> {
-    let Serve { config, listen, database } = settings;
-    let keys = Keys::open(&store::beside(&database, ".key"))?;
+    let Serve { config, listen, database, key } = settings;
+    let keys = Keys::open(&key.unwrap_or_else(|| database.key()))?;
     let (store, keeper) = store::open(&database)?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(WebError::Start)?;

@@ -3,13 +3,12 @@
 use crate::config::Medium;
 use crate::export::flagged;
 use crate::pages;
-use crate::store;
+use crate::store::{self, Cell, Database, Sql, StoreError, first};
 use crate::{matrix, timeline};
-use rusqlite::Connection;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use stemmata_audit::{RateSettings, Rated, Rating, RatingOptions, VoteInput, Wanted};
+use stemmata_audit::{RateSettings, Rated, Rating, RatingOptions, VoteBytes, VoteInput, Wanted};
 use stemmata_report::{Context, escaped as esc};
 use tokio::sync::Mutex;
 
@@ -18,7 +17,7 @@ const FRESH: Duration = Duration::from_secs(10);
 
 /// Makes the pages, one for each medium, and keeps them for a while.
 pub(crate) struct Board {
-    database: PathBuf,
+    database: Database,
     kept: Mutex<[Option<Made>; 3]>,
 }
 
@@ -26,7 +25,7 @@ pub(crate) struct Board {
 type Made = (Instant, Arc<String>);
 
 impl Board {
-    pub(crate) fn new(database: PathBuf) -> Board {
+    pub(crate) fn new(database: Database) -> Board {
         Board { database, kept: Mutex::default() }
     }
 
@@ -57,30 +56,54 @@ pub(crate) struct Cast {
     pub(crate) at: i64,
 }
 
-fn make(database: &Path, medium: Medium) -> Result<String, String> {
-    let connection = store::open_to_read(database).map_err(|error| error.to_string())?;
-    let text = |error: rusqlite::Error| error.to_string();
-    connection.execute_batch("BEGIN").map_err(text)?;
-    let flagged = flagged(&connection).map_err(text)?;
-    let mut body = links(&connection, medium).map_err(text)?;
-    let votes = votes(&connection, medium).map_err(text)?;
-    if votes.is_empty() {
-        body.push_str("<h1>Standings</h1>\n<p class=\"lead\">No votes have been counted yet.</p>\n");
-    } else {
-        let kept: Vec<&Cast> = votes.iter().filter(|vote| !flagged.contains(&vote.voter)).collect();
-        let all: Vec<&Cast> = votes.iter().collect();
-        body.push_str(&of_votes(&all, &kept)?);
+fn make(database: &Database, medium: Medium) -> Result<String, String> {
+    let mut sql = store::open_to_read(database).map_err(|error| error.to_string())?;
+    read(&mut *sql, medium).map_err(|error| error.to_string())?.page()
+}
+
+/// What the database says, of one moment.
+struct Seen {
+    links: String,
+    votes: Vec<Cast>,
+    flagged: BTreeSet<String>,
+    aside: String,
+}
+
+fn read(sql: &mut dyn Sql, medium: Medium) -> Result<Seen, StoreError> {
+    sql.begin_to_read()?;
+    let flagged = flagged(sql)?;
+    Ok(Seen {
+        links: links(sql, medium)?,
+        votes: votes(sql, medium)?,
+        aside: aside(sql, flagged.len())?,
+        flagged,
+    })
+}
+
+impl Seen {
+    fn page(self) -> Result<String, String> {
+        let mut body = self.links;
+        if self.votes.is_empty() {
+            body.push_str("<h1>Standings</h1>\n<p class=\"lead\">No votes have been counted yet.</p>\n");
+        } else {
+            let kept: Vec<&Cast> =
+                self.votes.iter().filter(|vote| !self.flagged.contains(&vote.voter)).collect();
+            let all: Vec<&Cast> = self.votes.iter().collect();
+            body.push_str(&of_votes(&all, &kept)?);
+        }
+        body.push_str(&self.aside);
+        Ok(pages::page("Standings", "", &body))
     }
-    body.push_str(&aside(&connection, flagged.len()).map_err(text)?);
-    Ok(pages::page("Standings", "", &body))
 }
 
 /// Links to the pages of all media that have votes, where there are several.
-fn links(connection: &Connection, shown: Medium) -> rusqlite::Result<String> {
-    let mut query = connection.prepare(
-        "SELECT DISTINCT b.medium FROM votes v JOIN battles b ON b.id = v.battle WHERE b.gold = ''",
-    )?;
-    let there: Vec<String> = query.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+fn links(sql: &mut dyn Sql, shown: Medium) -> Result<String, StoreError> {
+    let query = "SELECT DISTINCT b.medium FROM votes v JOIN battles b ON b.id = v.battle WHERE b.gold = ''";
+    let mut there = Vec::new();
+    sql.rows(query, &[], &mut |row| {
+        there.push(row[0].text().to_owned());
+        Ok(())
+    })?;
     let each: String = Medium::ALL
         .into_iter()
         .filter(|medium| there.iter().any(|name| name == medium.name()))
@@ -93,21 +116,22 @@ fn links(connection: &Connection, shown: Medium) -> rusqlite::Result<String> {
     Ok(if there.len() > 1 { format!("<nav aria-label=\"Media\">{each}</nav>\n") } else { String::new() })
 }
 
-fn votes(connection: &Connection, medium: Medium) -> rusqlite::Result<Vec<Cast>> {
-    let mut query = connection.prepare(
-        "SELECT b.model_a, b.model_b, v.winner, v.voter, v.cast_at FROM votes v JOIN battles b ON b.id = v.battle WHERE b.medium = ?1 \
-         AND b.gold = '' ORDER BY v.seq",
-    )?;
-    let rows = query.query_map([medium.name()], |row| {
-        Ok(Cast {
-            model_a: row.get(0)?,
-            model_b: row.get(1)?,
-            winner: row.get(2)?,
-            voter: row.get(3)?,
-            at: row.get(4)?,
-        })
+fn votes(sql: &mut dyn Sql, medium: Medium) -> Result<Vec<Cast>, StoreError> {
+    let query = "SELECT b.model_a, b.model_b, v.winner, v.voter, v.cast_at FROM votes v JOIN battles b ON b.id = v.battle WHERE b.medium \
+                 = ?1 AND b.gold = '' ORDER BY v.seq";
+    let mut out = Vec::new();
+    sql.rows(query, &[medium.name().into()], &mut |row| {
+        let text = |place: usize| row[place].text().to_owned();
+        out.push(Cast {
+            model_a: text(0),
+            model_b: text(1),
+            winner: text(2),
+            voter: text(3),
+            at: row[4].whole(),
+        });
+        Ok(())
     })?;
-    rows.collect()
+    Ok(out)
 }
 
 fn of_votes(all: &[&Cast], kept: &[&Cast]) -> Result<String, String> {
@@ -133,7 +157,7 @@ fn rate(votes: &[&Cast]) -> Result<Rated, String> {
         csv.push_str(&fields.join(","));
         csv.push('\n');
     }
-    let input = VoteInput { name: "votes".to_owned(), bytes: Box::new(csv.as_bytes()) };
+    let input = VoteInput { name: "votes".to_owned(), bytes: VoteBytes::Stream(Box::new(csv.as_bytes())) };
     let settings = RateSettings {
         wanted: Wanted { clusters: vec!["judge".to_owned()], ..Wanted::default() },
         options: RatingOptions { position: true, ..RatingOptions::default() },
@@ -174,29 +198,26 @@ fn without_flagged(all: &Rated, kept: &[&Cast]) -> Result<String, String> {
 }
 
 /// What entered no rating.
-fn aside(connection: &Connection, flagged: usize) -> rusqlite::Result<String> {
-    let number = |query: &str| connection.query_row(query, [], |row| row.get::<_, i64>(0));
+fn aside(sql: &mut dyn Sql, flagged: usize) -> Result<String, StoreError> {
+    let mut number =
+        |query: &str| Ok::<_, StoreError>(first(sql, query, &[])?.map_or(0, |row| row[0].whole()));
     let checks = number("SELECT count(*) FROM votes v JOIN battles b ON b.id = v.battle WHERE b.gold <> ''")?;
     let voters = number("SELECT count(DISTINCT voter) FROM votes")?;
     let unvoted = number(
         "SELECT count(*) FROM battles b WHERE b.state = 'ready' AND NOT EXISTS (SELECT 1 FROM votes v WHERE v.battle = b.id)",
     )?;
-    let head =
-        connection.query_row("SELECT coalesce(max(seq), 0) FROM votes", [], |row| row.get::<_, i64>(0))?;
-    let hash = match head {
-        0 => crate::chain::START.to_owned(),
-        seq => connection.query_row("SELECT hash FROM votes WHERE seq = ?1", [seq], |row| row.get(0))?,
+    let last = first(sql, "SELECT seq, hash FROM votes ORDER BY seq DESC LIMIT 1", &[])?;
+    let (head, hash) = match last.as_deref() {
+        Some([seq, hash]) => (seq.whole(), hash.text().to_owned()),
+        _ => (0, crate::chain::START.to_owned()),
     };
-    let mut query = connection.prepare(
-        "SELECT CASE WHEN failure LIKE 'left%' THEN model_a ELSE model_b END AS who, count(*) FROM battles WHERE state = 'failed' AND \
-         (failure LIKE 'left%' OR failure LIKE 'right%') GROUP BY who ORDER BY who",
-    )?;
-    let failures = query.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
+    let query = "SELECT CASE WHEN failure LIKE 'left%' THEN model_a ELSE model_b END AS who, count(*) FROM battles WHERE state = 'failed' \
+                 AND (failure LIKE 'left%' OR failure LIKE 'right%') GROUP BY who ORDER BY who";
     let mut void = String::new();
-    for row in failures {
-        let (who, count) = row?;
-        void.push_str(&format!("<li>{}: {count}</li>\n", esc(&who)));
-    }
+    sql.rows(query, &[], &mut |row: &[Cell]| {
+        void.push_str(&format!("<li>{}: {}</li>\n", esc(row[0].text()), row[1].whole()));
+        Ok(())
+    })?;
     let void = match void.is_empty() {
         true => String::new(),
         false => format!(

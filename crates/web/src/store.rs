@@ -1,17 +1,24 @@
 //! Where battles and votes are kept. One thread owns the connection; what is acknowledged is on disk.
 //!
-//! Requests that wait at the same time are written in one transaction and acknowledged after it was committed with
-//! `synchronous=FULL`, so that two hundred voters cost a few writes to disk a second, not two hundred.
+//! Requests that wait at the same time are written in one transaction and acknowledged after it was committed to disk
+//! (SQLite: `synchronous=FULL`; PostgreSQL: `synchronous_commit=on`), so that two hundred voters cost a few writes to disk a second, not two hundred.
 
 use crate::battle::{Battle, State};
 use crate::chain::{Look, Record, START};
 use crate::error::WebError;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use stemmata_audit::printable;
 use tokio::sync::{mpsc, oneshot};
+
+mod database;
+#[cfg(feature = "postgres")]
+mod postgres;
+mod sql;
+mod sqlite;
+
+pub use database::Database;
+pub(crate) use sql::{Cell, Sql, first};
 
 const SCHEMA: &str = include_str!("schema.sql");
 /// Version of the schema, in `meta`.
@@ -41,30 +48,22 @@ pub(crate) enum StoreError {
     Other(String),
 }
 
-impl From<rusqlite::Error> for StoreError {
-    fn from(error: rusqlite::Error) -> StoreError {
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => StoreError::Full,
-            _ => StoreError::Other(error.to_string()),
-        }
-    }
-}
-
 /// Tells whoever asked what became of the request; called after the commit.
 type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 /// A request: its work, which says whether it succeeded, and how to answer. Without a connection nothing is tried.
-type Job = Box<dyn FnOnce(Option<&Connection>) -> (bool, Answer) + Send>;
+type Job = Box<dyn FnOnce(Option<&mut dyn Sql>) -> (bool, Answer) + Send>;
 
 /// A handle on the database.
 #[derive(Clone)]
 pub(crate) struct Store {
     jobs: mpsc::Sender<Job>,
+    shared: bool,
 }
 
-/// What ends with the server: the thread, and the lock that keeps a second server away.
+/// What ends with the server: the thread, and the lock that keeps a second server away from a file.
 pub(crate) struct Keeper {
     thread: std::thread::JoinHandle<()>,
-    _lock: File,
+    _lock: Option<File>,
 }
 
 impl Keeper {
@@ -75,30 +74,38 @@ impl Keeper {
 }
 
 /// Opens the database for a server; makes it where there is none. Battles that an earlier server left unfinished are void.
-pub(crate) fn open(path: &Path) -> Result<(Store, Keeper), WebError> {
-    let lock = lock(path)?;
-    let failed = |error: rusqlite::Error| refused(path, &error);
-    let mut connection = Connection::open(path).map_err(failed)?;
-    prepare(&mut connection, path)?;
+pub(crate) fn open(database: &Database) -> Result<(Store, Keeper), WebError> {
     let (jobs, queue) = mpsc::channel(WAITING);
+    let (mut sql, lock): (Box<dyn Sql>, _) = match database {
+        Database::File(path) => {
+            let (connection, lock) = sqlite::open(path)?;
+            (Box::new(connection), Some(lock))
+        }
+        #[cfg(feature = "postgres")]
+        Database::Server { address, password } => {
+            (Box::new(postgres::open(address, password.as_deref())?), None)
+        }
+        #[cfg(not(feature = "postgres"))]
+        Database::Server { .. } => return Err(WebError::NoServer { path: database.shown() }),
+    };
     let thread = std::thread::Builder::new()
         .name("votes".to_owned())
-        .spawn(move || keep(&mut connection, queue))
+        .spawn(move || keep(&mut *sql, queue))
         .map_err(WebError::Start)?;
-    Ok((Store { jobs }, Keeper { thread, _lock: lock }))
+    Ok((Store { jobs, shared: database.is_shared() }, Keeper { thread, _lock: lock }))
 }
 
-/// Opens the database for reading beside a server.
-pub(crate) fn open_to_read(path: &Path) -> Result<Connection, WebError> {
-    let failed = |error: rusqlite::Error| refused(path, &error);
-    // Reading a write-ahead log needs its index, which may have to be made: hence not the flag for reading only.
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
-    connection.busy_timeout(Duration::from_secs(10)).map_err(failed)?;
-    connection.execute_batch("PRAGMA query_only = ON").map_err(failed)?;
-    let version = version(&connection).map_err(failed)?;
-    check_version(path, version.as_deref())?;
-    Ok(connection)
+/// Opens the database for reading beside servers.
+pub(crate) fn open_to_read(database: &Database) -> Result<Box<dyn Sql>, WebError> {
+    match database {
+        Database::File(path) => Ok(Box::new(sqlite::open_to_read(path)?)),
+        #[cfg(feature = "postgres")]
+        Database::Server { address, password } => {
+            Ok(Box::new(postgres::open_to_read(address, password.as_deref())?))
+        }
+        #[cfg(not(feature = "postgres"))]
+        Database::Server { .. } => Err(WebError::NoServer { path: database.shown() }),
+    }
 }
 
 /// A path beside the database.
@@ -108,97 +115,42 @@ pub(crate) fn beside(path: &Path, extension: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn lock(path: &Path) -> Result<File, WebError> {
-    let shown = printable(&path.display().to_string());
-    let place = beside(path, ".lock");
-    let failed = |what: std::io::Error| WebError::Database { path: shown.clone(), what: what.to_string() };
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&place).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(WebError::Locked { path: shown }),
-        Err(TryLockError::Error(error)) => Err(failed(error)),
-    }
-}
-
-fn refused(path: &Path, error: &rusqlite::Error) -> WebError {
-    let what = match error.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase) => "the file is no SQLite database".to_owned(),
-        Some(ErrorCode::DatabaseCorrupt) => "the file is damaged".to_owned(),
-        Some(ErrorCode::DiskFull) => "the disk is full".to_owned(),
-        Some(ErrorCode::CannotOpen) => {
-            "it cannot be opened; are the folder and the file there, and writable?".to_owned()
-        }
-        Some(ErrorCode::ReadOnly) => "it is not writable".to_owned(),
-        _ => printable(&error.to_string()),
-    };
-    WebError::Database { path: printable(&path.display().to_string()), what }
-}
-
-fn version(connection: &Connection) -> rusqlite::Result<Option<String>> {
-    let tables: i64 =
-        connection
-            .query_row("SELECT count(*) FROM sqlite_master WHERE name = 'meta'", [], |row| row.get(0))?;
-    if tables == 0 {
-        return Ok(None);
-    }
-    connection.query_row("SELECT value FROM meta WHERE name = 'schema'", [], |row| row.get(0)).optional()
-}
-
-fn check_version(path: &Path, version: Option<&str>) -> Result<(), WebError> {
-    let path = printable(&path.display().to_string());
-    match version {
-        Some(VERSION) => Ok(()),
+fn check_version(database: &Database, version: Option<&str>) -> Result<(), WebError> {
+    let what = match version {
+        Some(VERSION) => return Ok(()),
         Some(other) => {
-            let what = format!("its schema has version {}, this program knows {VERSION}", printable(other));
-            Err(WebError::Database { path, what })
+            format!("its schema has version {}, this program knows {VERSION}", printable(other))
         }
-        None => Err(WebError::Database { path, what: "it holds no votes of this program".to_owned() }),
-    }
+        None => "it holds no votes of this program".to_owned(),
+    };
+    Err(WebError::Database { path: database.shown(), what })
 }
 
-fn prepare(connection: &mut Connection, path: &Path) -> Result<(), WebError> {
-    let failed = |error: rusqlite::Error| refused(path, &error);
-    connection.busy_timeout(Duration::from_secs(10)).map_err(failed)?;
-    // A commit waits until the disk has the vote, also if the power goes a moment later.
-    connection
-        .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON")
-        .map_err(failed)?;
-    let tables: i64 =
-        connection.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0)).map_err(failed)?;
-    if tables > 0 {
-        let version = version(connection).map_err(failed)?;
-        check_version(path, version.as_deref())?;
+/// Makes the tables where there are none, voids battles that nobody works on any more (all, or those asked before `left`), and looks at the last vote.
+fn prepare(sql: &mut dyn Sql, left: Option<i64>) -> Result<(), StoreError> {
+    sql.begin()?;
+    sql.serialise()?;
+    sql.batch(SCHEMA)?;
+    sql.run(
+        "INSERT INTO meta (name, value) VALUES ('schema', ?1) ON CONFLICT DO NOTHING",
+        &[VERSION.into()],
+    )?;
+    sql.run(
+        "UPDATE battles SET state = 'failed', failure = 'the server stopped' WHERE state = 'asked' AND created < ?1",
+        &[left.unwrap_or(i64::MAX).into()],
+    )?;
+    sql.batch("COMMIT")?;
+    let last = first(sql, "SELECT seq, record, hash FROM votes ORDER BY seq DESC LIMIT 1", &[])?;
+    match last.as_deref() {
+        Some([seq, record, hash]) if crate::draw::digest(record.text().as_bytes()) != hash.text() => {
+            Err(StoreError::Other(format!("vote {} was changed after it was counted", seq.whole())))
+        }
+        _ => Ok(()),
     }
-    let transaction = connection.transaction().map_err(failed)?;
-    transaction.execute_batch(SCHEMA).map_err(failed)?;
-    transaction
-        .execute("INSERT INTO meta (name, value) VALUES ('schema', ?1) ON CONFLICT DO NOTHING", [VERSION])
-        .map_err(failed)?;
-    transaction
-        .execute(
-            "UPDATE battles SET state = 'failed', failure = 'the server stopped' WHERE state = 'asked'",
-            [],
-        )
-        .map_err(failed)?;
-    transaction.commit().map_err(failed)?;
-    let last = "SELECT seq, record, hash FROM votes ORDER BY seq DESC LIMIT 1";
-    let last = connection.query_row(last, [], |row| {
-        Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
-    });
-    if let Some((seq, record, hash)) = last.optional().map_err(failed)?
-        && crate::draw::digest(record.as_bytes()) != hash
-    {
-        let path = printable(&path.display().to_string());
-        return Err(WebError::Database {
-            path,
-            what: format!("vote {seq} was changed after it was counted"),
-        });
-    }
-    Ok(())
 }
 
 /// The thread: takes what waits, writes it together, answers.
-fn keep(connection: &mut Connection, mut queue: mpsc::Receiver<Job>) {
+fn keep(sql: &mut dyn Sql, mut queue: mpsc::Receiver<Job>) {
     while let Some(first) = queue.blocking_recv() {
         let mut batch = vec![first];
         while batch.len() < TOGETHER
@@ -206,36 +158,35 @@ fn keep(connection: &mut Connection, mut queue: mpsc::Receiver<Job>) {
         {
             batch.push(next);
         }
-        write(connection, batch);
+        write(sql, batch);
     }
-    // Leaves one file behind instead of three.
-    let _ = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+    sql.finish();
 }
 
-fn write(connection: &Connection, batch: Vec<Job>) {
+fn write(sql: &mut dyn Sql, batch: Vec<Job>) {
     let mut answers: Vec<Answer> = Vec::with_capacity(batch.len());
-    let mut outcome = connection.execute_batch("BEGIN IMMEDIATE").map_err(StoreError::from);
+    let mut outcome = sql.begin();
     for job in batch {
         // One request that fails takes nothing of the others with it.
         if outcome.is_ok() {
-            outcome = connection.execute_batch("SAVEPOINT one").map_err(StoreError::from);
+            outcome = sql.batch("SAVEPOINT one");
         }
-        let (succeeded, answer) = job(outcome.is_ok().then_some(connection));
+        let (succeeded, answer) = job(if outcome.is_ok() { Some(&mut *sql) } else { None });
         answers.push(answer);
         if outcome.is_ok() {
-            // A full disk ends the whole transaction, and what came before in it is lost, too.
+            // A full disk or a lost connection ends the whole transaction, and what came before in it is lost, too.
             let undo = if succeeded { "RELEASE one" } else { "ROLLBACK TO one; RELEASE one" };
-            outcome = match connection.is_autocommit() {
-                true => Err(StoreError::Full),
-                false => connection.execute_batch(undo).map_err(StoreError::from),
+            outcome = match sql.is_in_transaction() {
+                true => sql.batch(undo),
+                false => Err(sql.why_ended()),
             };
         }
     }
     if outcome.is_ok() {
-        outcome = connection.execute_batch("COMMIT").map_err(StoreError::from);
+        outcome = sql.batch("COMMIT");
     }
-    if outcome.is_err() && !connection.is_autocommit() {
-        let _ = connection.execute_batch("ROLLBACK");
+    if outcome.is_err() && sql.is_in_transaction() {
+        let _ = sql.batch("ROLLBACK");
     }
     answers.into_iter().for_each(|answer| answer(outcome.clone()));
 }
@@ -275,15 +226,20 @@ impl Checked {
 }
 
 impl Store {
+    /// Whether other servers add to the same database.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.shared
+    }
+
     /// Runs `work` in the next transaction; answers when that is on disk.
     async fn ask<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+        work: impl FnOnce(&mut dyn Sql) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (sender, receiver) = oneshot::channel();
-        let job: Job = Box::new(move |connection| {
+        let job: Job = Box::new(move |sql| {
             let closed = || StoreError::Other("nothing can be written".to_owned());
-            let result = connection.ok_or_else(closed).and_then(work);
+            let result = sql.ok_or_else(closed).and_then(work);
             let succeeded = result.is_ok();
             let answer: Answer = Box::new(move |committed| {
                 // Whoever asked may have gone away; what was asked is done all the same.
@@ -297,25 +253,24 @@ impl Store {
     }
 
     pub(crate) async fn begin(&self, battle: Battle) -> Result<(), StoreError> {
-        self.ask(move |connection| {
-            connection.execute(
+        self.ask(move |sql| {
+            sql.run(
                 "INSERT INTO battles (id, voter, created, medium, prompt, model_a, model_b, gold, nonce, commitment, state, ready, \
                  answer_a, answer_b, masked_a, masked_b, failure) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'asked', 0, '', '', \
                  0, 0, '')",
-                params![
-                    battle.draw.battle,
-                    battle.voter,
-                    battle.created,
-                    battle.medium.name(),
-                    battle.prompt,
-                    battle.draw.model_a,
-                    battle.draw.model_b,
-                    battle.draw.gold,
-                    battle.draw.nonce,
-                    battle.draw.commitment(),
+                &[
+                    (&battle.draw.battle).into(),
+                    (&battle.voter).into(),
+                    battle.created.into(),
+                    battle.medium.name().into(),
+                    (&battle.prompt).into(),
+                    (&battle.draw.model_a).into(),
+                    (&battle.draw.model_b).into(),
+                    (&battle.draw.gold).into(),
+                    (&battle.draw.nonce).into(),
+                    (&battle.draw.commitment()).into(),
                 ],
-            )?;
-            Ok(())
+            )
         })
         .await
     }
@@ -328,27 +283,31 @@ impl Store {
         masked: [bool; 2],
         now: i64,
     ) -> Result<(), StoreError> {
-        let battle = battle.to_owned();
-        self.ask(move |connection| {
-            let [a, b] = answers;
-            connection.execute(
+        let values = [
+            battle.into(),
+            now.into(),
+            storable(&answers[0]),
+            storable(&answers[1]),
+            masked[0].into(),
+            masked[1].into(),
+        ];
+        self.ask(move |sql| {
+            sql.run(
                 "UPDATE battles SET state = 'ready', ready = ?2, answer_a = ?3, answer_b = ?4, masked_a = ?5, masked_b = ?6 WHERE id = \
                  ?1 AND state = 'asked'",
-                params![battle, now, a, b, masked[0], masked[1]],
-            )?;
-            Ok(())
+                &values,
+            )
         })
         .await
     }
 
     pub(crate) async fn fail(&self, battle: &str, failure: String) -> Result<(), StoreError> {
-        let battle = battle.to_owned();
-        self.ask(move |connection| {
-            connection.execute(
+        let values = [battle.into(), storable(&failure)];
+        self.ask(move |sql| {
+            sql.run(
                 "UPDATE battles SET state = 'failed', failure = ?2 WHERE id = ?1 AND state = 'asked'",
-                params![battle, failure],
-            )?;
-            Ok(())
+                &values,
+            )
         })
         .await
     }
@@ -360,13 +319,14 @@ impl Store {
         voter: &str,
     ) -> Result<(Battle, Option<Receipt>), StoreError> {
         let (id, voter) = (id.to_owned(), voter.to_owned());
-        self.ask(move |connection| {
-            let battle = find(connection, &id, &voter)?;
-            let receipt = connection
-                .query_row("SELECT seq, hash, winner FROM votes WHERE battle = ?1", [&id], |row| {
-                    Ok(Receipt { seq: row.get(0)?, hash: row.get(1)?, winner: row.get(2)? })
-                })
-                .optional()?;
+        self.ask(move |sql| {
+            let battle = find(sql, &id, &voter)?;
+            let row = first(sql, "SELECT seq, hash, winner FROM votes WHERE battle = ?1", &[(&id).into()])?;
+            let receipt = row.map(|row| Receipt {
+                seq: row[0].whole(),
+                hash: row[1].text().to_owned(),
+                winner: row[2].text().to_owned(),
+            });
             Ok((battle, receipt))
         })
         .await
@@ -374,72 +334,73 @@ impl Store {
 
     /// Counts a vote, once.
     pub(crate) async fn vote(&self, ballot: Ballot) -> Result<Receipt, StoreError> {
-        self.ask(move |connection| vote(connection, ballot)).await
+        self.ask(move |sql| vote(sql, ballot)).await
     }
 
     /// What this voter did with checks so far.
     pub(crate) async fn checked(&self, voter: &str) -> Result<Checked, StoreError> {
         let voter = voter.to_owned();
-        self.ask(move |connection| {
-            let counts = connection.query_row(
+        self.ask(move |sql| {
+            let row = first(
+                sql,
                 "SELECT count(*), coalesce(sum(CASE WHEN v.winner <> b.gold THEN 1 ELSE 0 END), 0) FROM votes v JOIN battles b ON b.id = \
                  v.battle WHERE v.voter = ?1 AND b.gold <> ''",
-                [voter],
-                |row| Ok(Checked { seen: row.get::<_, i64>(0)? as u64, missed: row.get::<_, i64>(1)? as u64 }),
+                &[(&voter).into()],
             )?;
-            Ok(counts)
+            let counts = |row: Vec<Cell>| Checked { seen: row[0].whole() as u64, missed: row[1].whole() as u64 };
+            Ok(row.map_or_else(Checked::default, counts))
         })
         .await
     }
 }
 
-fn find(connection: &Connection, id: &str, voter: &str) -> Result<Battle, StoreError> {
-    let mut query = connection.prepare_cached("SELECT * FROM battles WHERE id = ?1 AND voter = ?2")?;
-    let found = query.query_row([id, voter], |row| {
-        let state: String = row.get("state")?;
-        let medium: String = row.get("medium")?;
-        let prompt: String = row.get("prompt")?;
-        Ok(Battle {
-            voter: row.get("voter")?,
-            created: row.get("created")?,
-            medium: crate::config::Medium::from_name(&medium).unwrap_or_default(),
-            draw: crate::draw::Draw {
-                battle: row.get("id")?,
-                model_a: row.get("model_a")?,
-                model_b: row.get("model_b")?,
-                gold: row.get("gold")?,
-                prompt_sha256: crate::draw::digest(prompt.as_bytes()),
-                nonce: row.get("nonce")?,
-            },
-            prompt,
-            state: match state.as_str() {
-                "asked" => State::Asked,
-                "ready" => State::Ready,
-                _ => State::Failed,
-            },
-            ready: row.get("ready")?,
-            answers: [row.get("answer_a")?, row.get("answer_b")?],
-            masked: [row.get("masked_a")?, row.get("masked_b")?],
-        })
-    });
-    found.optional()?.ok_or(StoreError::Missing)
+/// Text without the one character that PostgreSQL does not keep.
+fn storable(text: &str) -> Cell {
+    Cell::Text(text.replace('\0', "\u{fffd}"))
 }
 
-fn vote(connection: &Connection, ballot: Ballot) -> Result<Receipt, StoreError> {
-    let battle = find(connection, &ballot.battle, &ballot.voter)?;
+fn find(sql: &mut dyn Sql, id: &str, voter: &str) -> Result<Battle, StoreError> {
+    let query = "SELECT voter, created, medium, id, model_a, model_b, gold, nonce, prompt, state, ready, answer_a, answer_b, masked_a, \
+                 masked_b FROM battles WHERE id = ?1 AND voter = ?2";
+    let row = first(sql, query, &[id.into(), voter.into()])?.ok_or(StoreError::Missing)?;
+    let text = |place: usize| row[place].text().to_owned();
+    Ok(Battle {
+        voter: text(0),
+        created: row[1].whole(),
+        medium: crate::config::Medium::from_name(row[2].text()).unwrap_or_default(),
+        draw: crate::draw::Draw {
+            battle: text(3),
+            model_a: text(4),
+            model_b: text(5),
+            gold: text(6),
+            nonce: text(7),
+            prompt_sha256: crate::draw::digest(row[8].text().as_bytes()),
+        },
+        prompt: text(8),
+        state: match row[9].text() {
+            "asked" => State::Asked,
+            "ready" => State::Ready,
+            _ => State::Failed,
+        },
+        ready: row[10].whole(),
+        answers: [text(11), text(12)],
+        masked: [row[13].whole() != 0, row[14].whole() != 0],
+    })
+}
+
+fn vote(sql: &mut dyn Sql, ballot: Ballot) -> Result<Receipt, StoreError> {
+    // Before anything is looked at: what is seen from here on nobody else changes.
+    sql.serialise()?;
+    let battle = find(sql, &ballot.battle, &ballot.voter)?;
     if battle.state != State::Ready {
         return Err(StoreError::NotReady);
     }
-    let voted = connection.query_row("SELECT 1 FROM votes WHERE battle = ?1", [&ballot.battle], |_| Ok(()));
-    if voted.optional()?.is_some() {
+    if first(sql, "SELECT seq FROM votes WHERE battle = ?1", &[(&ballot.battle).into()])?.is_some() {
         return Err(StoreError::Voted);
     }
-    let last = connection
-        .query_row("SELECT seq, hash FROM votes ORDER BY seq DESC LIMIT 1", [], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
-        })
-        .optional()?;
-    let (seq, previous) = last.unwrap_or((0, START.to_owned()));
+    let last = first(sql, "SELECT seq, hash FROM votes ORDER BY seq DESC LIMIT 1", &[])?;
+    let (seq, previous) =
+        last.map_or_else(|| (0, START.to_owned()), |row| (row[0].whole(), row[1].text().to_owned()));
     let look = match battle.medium {
         crate::config::Medium::Text => Look::of(&battle.answers[0], &battle.answers[1]),
         _ => Look::default(),
@@ -467,9 +428,17 @@ fn vote(connection: &Connection, ballot: Ballot) -> Result<Receipt, StoreError> 
         conv_metadata: look,
     };
     let (text, hash) = record.sealed();
-    connection.execute(
+    sql.run(
         "INSERT INTO votes (seq, battle, voter, cast_at, winner, record, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        params![record.seq as i64, record.question_id, record.judge, ballot.now, record.winner, text, hash],
+        &[
+            (record.seq as i64).into(),
+            (&record.question_id).into(),
+            (&record.judge).into(),
+            ballot.now.into(),
+            (&record.winner).into(),
+            (&text).into(),
+            (&hash).into(),
+        ],
     )?;
     Ok(Receipt { seq: record.seq as i64, hash, winner: record.winner })
 }

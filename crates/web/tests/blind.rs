@@ -56,8 +56,10 @@ fn twenty_battles_with_a_slow_and_a_failing_endpoint() {
 
     let votes = exported(&server.database);
     assert_eq!(stemmata_web::verify(votes.as_bytes(), None).unwrap().votes, 20);
-    let input =
-        stemmata_audit::VoteInput { name: "votes.jsonl".to_owned(), bytes: Box::new(votes.as_bytes()) };
+    let input = stemmata_audit::VoteInput {
+        name: "votes.jsonl".to_owned(),
+        bytes: stemmata_audit::VoteBytes::Stream(Box::new(votes.as_bytes())),
+    };
     let mut settings = stemmata_audit::RateSettings::default();
     settings.wanted.clusters = vec!["judge".to_owned()];
     let rated = stemmata_audit::rate(vec![input], &settings).unwrap();
@@ -132,7 +134,7 @@ fn a_battle_that_fails_says_of_neither_side_that_it_failed() {
     let board = client.get("/standings").body;
     assert!(board.contains("umbrella-12b: ") && board.contains("No votes have been counted yet"), "{board}");
     server.stop();
-    assert!(exported(&folder.path().join("votes.sqlite")).is_empty());
+    assert!(exported(&support::database(folder.path())).is_empty());
 }
 
 /// A picture of one point, with a description that names its maker.
@@ -211,7 +213,10 @@ fn recorded_pictures_are_judged_without_their_descriptions_and_checks_find_the_c
     assert!(client.get("/standings").body.contains("No votes have been counted yet"));
     let votes = exported(&server.database);
     assert_eq!(stemmata_web::verify(votes.as_bytes(), None).unwrap().votes, 40);
-    let input = stemmata_audit::VoteInput { name: "v".to_owned(), bytes: Box::new(votes.as_bytes()) };
+    let input = stemmata_audit::VoteInput {
+        name: "v".to_owned(),
+        bytes: stemmata_audit::VoteBytes::Stream(Box::new(votes.as_bytes())),
+    };
     let rated = stemmata_audit::rate(vec![input], &stemmata_audit::RateSettings::default()).unwrap();
     assert_eq!(rated.inputs[0].tally.against_itself, checks, "checks are in the chain and in no rating");
 }

@@ -45,6 +45,16 @@ fn pass(mut from: TcpStream, mut to: TcpStream, record: Option<Arc<Mutex<Vec<u8>
     });
 }
 
+/// Leaves pictures of a page where they were asked for.
+fn shoot(browser: &mut chromium::Browser, page: &str) {
+    let Some(folder) = std::env::var_os("STEMMATA_SCREENSHOTS").map(PathBuf::from) else { return };
+    for (look, width, height, dark) in LOOKS {
+        browser.look(width, height, dark);
+        browser.picture(&folder.join(format!("{page}-{look}.png")));
+    }
+    browser.look(1100, 800, false);
+}
+
 const LOOKS: [(&str, u32, u32, bool); 3] =
     [("light", 1100, 800, false), ("dark", 1100, 800, true), ("phone", 390, 844, false)];
 
@@ -54,7 +64,6 @@ fn twenty_battles_in_a_browser() {
         eprintln!("skipped: there is no Chromium on this machine");
         return;
     };
-    let pictures = std::env::var_os("STEMMATA_SCREENSHOTS").map(PathBuf::from);
     let trap = "<img src=x onerror=\"window.caught=1\"><script>window.caught=1</script>";
     let story = "A list of three:\n\n1. **Measure** twice, with the same instrument.\n2. Say what was not measured.\n\
                  3. Show the interval.\n\nThat is what I, Nova by Acme, would do, and why. ";
@@ -78,14 +87,6 @@ fn twenty_battles_in_a_browser() {
     let (address, record) = recorder(server.address);
     let base = format!("http://{address}");
     browser.look(1100, 800, false);
-    let shoot = |browser: &mut chromium::Browser, page: &str| {
-        let Some(folder) = &pictures else { return };
-        for (look, width, height, dark) in LOOKS {
-            browser.look(width, height, dark);
-            browser.picture(&folder.join(format!("{page}-{look}.png")));
-        }
-        browser.look(1100, 800, false);
-    };
     for round in 0..20 {
         browser.open(&format!("{base}/"));
         if round == 0 {
@@ -157,6 +158,84 @@ fn twenty_battles_in_a_browser() {
     }
     let elsewhere: Vec<&String> =
         browser.requests.iter().filter(|r| !r.starts_with(&base) && *r != "about:blank").collect();
+    assert!(elsewhere.is_empty(), "{elsewhere:?}");
+    assert!(browser.complaints.is_empty(), "{:?}", browser.complaints);
+}
+
+#[test]
+fn pictures_and_films_are_judged_in_a_browser() {
+    let Some(mut browser) = chromium::find() else {
+        eprintln!("skipped: there is no Chromium on this machine");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let media = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/media");
+    for name in ["one", "two"] {
+        std::fs::create_dir_all(folder.path().join(name)).unwrap();
+        for (file, kind) in [("cat", "png"), ("storm", "mp4")] {
+            let place = folder.path().join(name).join(kind);
+            std::fs::create_dir_all(&place).unwrap();
+            std::fs::copy(media.join(format!("{name}.{kind}")), place.join(format!("{file}.{kind}")))
+                .unwrap();
+        }
+    }
+    let contestant = |name: &str, medium: &str, place: &str| {
+        format!("[[contestant]]\nname = '{name}'\nmedium = '{medium}'\ndirectory = '{place}'\n")
+    };
+    let config = [
+        QUICK.to_owned(),
+        "[[prompt]]\nid = 'cat'\ntext = 'A cat'\nmedium = 'image'\n".to_owned(),
+        "[[prompt]]\nid = 'storm'\ntext = 'A storm at sea'\nmedium = 'video'\n".to_owned(),
+        contestant("acme/nova-7b", "image", "one/png"),
+        contestant("umbrella-12b", "image", "two/png"),
+        contestant("acme/nova-film", "video", "one/mp4"),
+        contestant("umbrella-film", "video", "two/mp4"),
+    ]
+    .concat();
+    let server = Server::start(folder.path(), &config);
+    let (address, record) = recorder(server.address);
+    let base = format!("http://{address}");
+    browser.look(1100, 800, false);
+    // What is shown has its size, and a film runs.
+    let picture = "[...document.querySelectorAll('.side img')].filter(e => e.complete && e.naturalWidth === 96).length === 2";
+    let film = "[...document.querySelectorAll('.side video')].filter(e => e.readyState >= 2 && e.videoWidth === 96 && e.duration > 0.5 \
+                && !e.error).length === 2";
+    for (medium, there, names) in [
+        ("image", picture, ["acme/nova-7b", "umbrella-12b"]),
+        ("video", film, ["acme/nova-film", "umbrella-film"]),
+    ] {
+        for (round, choice) in ["a", "b", "tie"].into_iter().enumerate() {
+            browser.open(&format!("{base}/"));
+            record.lock().unwrap().clear();
+            browser.value(&format!(
+                "document.getElementById('list-{medium}').form.querySelector('button').click()"
+            ));
+            browser.wait(there);
+            browser.wait("!document.querySelector('.sides').classList.contains('held')");
+            if medium == "video" {
+                browser.value("document.querySelectorAll('.side video').forEach(e => e.play())");
+                browser.wait("[...document.querySelectorAll('.side video')].every(e => e.currentTime > 0.1)");
+            }
+            assert_eq!(identities(&record.lock().unwrap()), Vec::<&str>::new(), "{medium}");
+            if round == 0 {
+                shoot(&mut browser, medium);
+            }
+            browser.tab_to(&format!("e.value === '{choice}'"));
+            browser.press("Enter");
+            browser.wait("!!document.getElementById('seal')");
+            let text = browser.text();
+            assert!(names.iter().all(|name| text.contains(name)), "{text}");
+        }
+    }
+    let votes = exported(&server.database);
+    assert_eq!(stemmata_web::verify(votes.as_bytes(), None).unwrap().votes, 6);
+    assert_eq!(votes.matches("\"medium\":\"video\"").count(), 3);
+    browser.open(&format!("{base}/standings/video"));
+    assert!(browser.text().contains("acme/nova-film"), "{}", browser.text());
+    // The browser draws the buttons of its player from addresses that hold the picture.
+    let own = |address: &str| address.starts_with(&base) || address.starts_with("data:image/svg+xml");
+    let elsewhere: Vec<&String> =
+        browser.requests.iter().filter(|r| !own(r) && *r != "about:blank").collect();
     assert!(elsewhere.is_empty(), "{elsewhere:?}");
     assert!(browser.complaints.is_empty(), "{:?}", browser.complaints);
 }

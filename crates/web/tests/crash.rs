@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use support::{Client, Manner, QUICK, endpoint, exported, two};
+use support::{Client, Manner, QUICK, database, endpoint, exported, two};
 
 /// Set in the process that is the server: where its files lie.
 const FOLDER: &str = "STEMMATA_TEST_CRASH_FOLDER";
@@ -44,7 +44,7 @@ fn main() {
         for voter in voters {
             acknowledged.extend(voter.join().unwrap());
         }
-        let votes = exported(&folder.path().join("votes.sqlite"));
+        let votes = exported(&database(folder.path()));
         let verified = stemmata_web::verify(votes.as_bytes(), None).unwrap();
         for battle in &acknowledged {
             assert!(votes.contains(battle.as_str()), "the acknowledged vote on {battle} is lost");
@@ -100,7 +100,8 @@ fn serve(folder: &Path) {
     let settings = stemmata_web::Serve {
         config,
         listen: "127.0.0.1:0".parse().unwrap(),
-        database: folder.join("votes.sqlite"),
+        database: database(folder),
+        key: Some(folder.join("votes.key")),
     };
     stemmata_web::serve(settings, &AtomicBool::new(false), &tell).unwrap();
 }

@@ -148,6 +148,10 @@ fn remarks(found: &Abilities, findings: &mut Vec<Finding>) {
                 format!("{} degrees of freedom: too few for errors that can be relied on", scale.freedom);
             say(findings, Level::Warning, "few-degrees", &subject, text);
         }
+        if !scale.bootstrapped {
+            let text = "intervals that hold together rest on normal errors: too many scores for a bootstrap, or a level that it cannot reach";
+            say(findings, Level::Note, "joint-limits-normal", &subject, text.to_owned());
+        }
         for unit in scale.units.iter().filter(|u| u.slope < 0.0) {
             let text = "abler models score lower on it; it may measure something else, or not be a share of full marks";
             say(findings, Level::Warning, "slope-negative", &unit.unit, text.to_owned());

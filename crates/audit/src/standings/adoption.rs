@@ -4,11 +4,12 @@ use super::StandingsSettings;
 use super::findings::say;
 use super::reading::Tables;
 use super::registry::Registry;
+use super::sampling::Samples;
 use crate::finding::Finding;
 use crate::{AuditError, printable};
 use std::collections::BTreeMap;
 use stemmata_model::Level;
-use stemmata_rating::tables::Kinship;
+use stemmata_rating::tables::{Kinship, ModelFacts};
 use stemmata_rating::{Estimate, Stratum, stratified_total};
 use stemmata_stats::{Interval, binomial_interval};
 
@@ -45,6 +46,8 @@ pub struct StratumCount {
     pub declared: bool,
     /// Members.
     pub members: u64,
+    /// Members that were drawn at random to be compared; nothing without a sample that says so.
+    pub drawn: Option<u64>,
     /// Members compared with an answer.
     pub sampled: u64,
     /// Those whose weights depend on the root.
@@ -178,27 +181,45 @@ pub(super) fn families(
         }
     }
     let none = (0, Vec::new());
+    let samples = Samples::new(tables, registry)?;
     let each = roots.into_iter().map(|root| {
         let (direct, all) = declared.get(root).unwrap_or(&none);
-        let strata = strata(root, all, registry, reports);
-        one(root, (*direct, all), strata, &downloads, settings.ability.level, findings)
+        let mut strata = strata(root, all, registry, reports, &samples, findings);
+        for s in &mut strata {
+            s.drawn = samples.drawn(tables, root, &s.name, s.members)?;
+        }
+        Ok(one(root, (*direct, all), strata, &downloads, settings.ability.level, findings))
     });
-    Ok(each.collect())
+    each.collect()
 }
 
-fn strata(root: &str, declared: &[&str], registry: &Registry, reports: &Reports<'_>) -> Vec<StratumCount> {
+/// The stratum of a member: whether it declares the root, and what the registry says.
+pub(super) fn stratum_of(declared: bool, facts: &ModelFacts) -> String {
+    let label = if declared { "declared" } else { "undeclared" };
+    match &facts.stratum {
+        Some(stratum) => format!("{label}, {stratum}"),
+        None => label.to_owned(),
+    }
+}
+
+fn strata(
+    root: &str,
+    declared: &[&str],
+    registry: &Registry,
+    reports: &Reports<'_>,
+    samples: &Samples<'_>,
+    findings: &mut Vec<Finding>,
+) -> Vec<StratumCount> {
+    let mut chosen = 0_u64;
     let mut out: BTreeMap<(bool, String), StratumCount> = BTreeMap::new();
     for (name, facts) in registry.facts.iter().filter(|(name, _)| *name != root) {
         let is_declared = declared.binary_search(&name.as_str()).is_ok();
-        let label = if is_declared { "declared" } else { "undeclared" };
-        let name_of = match &facts.stratum {
-            Some(stratum) => format!("{label}, {stratum}"),
-            None => label.to_owned(),
-        };
+        let name_of = stratum_of(is_declared, facts);
         let stratum = out.entry((!is_declared, name_of.clone())).or_insert_with(|| StratumCount {
             name: name_of,
             declared: is_declared,
             members: 0,
+            drawn: None,
             sampled: 0,
             hits: 0,
             inconclusive: 0,
@@ -206,12 +227,18 @@ fn strata(root: &str, declared: &[&str], registry: &Registry, reports: &Reports<
         stratum.members += 1;
         match reports.found.get(&(name.as_str(), root)).map(|k| belongs(*k)) {
             None => {}
+            Some(_) if !samples.counts(root, name) => chosen += 1,
             Some(None) => stratum.inconclusive += 1,
             Some(Some(hit)) => {
                 stratum.sampled += 1;
                 stratum.hits += u64::from(hit);
             }
         }
+    }
+    if chosen > 0 {
+        let text =
+            format!("{chosen} comparisons of models that were not drawn are in no count of the family");
+        say(findings, Level::Note, "comparisons-not-drawn", root, text);
     }
     out.into_values().collect()
 }
@@ -238,6 +265,14 @@ fn one(
             "nobody was compared of strata with {unseen} members; the interval counts all of them as possible"
         );
         say(findings, Level::Warning, "stratum-not-sampled", root, text);
+    }
+    let drawn: u64 = strata.iter().filter_map(|s| s.drawn).sum();
+    let answered: u64 = strata.iter().map(|s| s.sampled).sum();
+    if drawn > answered {
+        let text = format!(
+            "{answered} of {drawn} drawn models have an answer; the others count as not drawn, which is right only if that is by chance"
+        );
+        say(findings, Level::Warning, "sample-incomplete", root, text);
     }
     let without: u64 = strata.iter().map(|s| s.inconclusive).sum();
     if without > 0 {

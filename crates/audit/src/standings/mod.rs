@@ -8,12 +8,14 @@ mod findings;
 mod origins;
 mod reading;
 mod registry;
+mod sampling;
 mod views;
 
 pub use adoption::{FamilyCount, StratumCount};
 pub use origins::{OriginCell, Origins};
 pub use reading::{TableFile, TableInput, TableKind};
 pub use registry::SurveyedModel;
+pub use sampling::{DrawnModel, draw_sample};
 pub use views::{Best, ReleaseRow, Selection, SelectionTerm, SnapshotRow, View, ViewRow};
 
 use crate::AuditError;

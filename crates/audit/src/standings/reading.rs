@@ -8,8 +8,8 @@ use crate::{AuditError, printable};
 use std::io::{BufReader, Read};
 use stemmata_model::Level;
 use stemmata_rating::tables::{
-    self, Alias, Benchmark, Date, Evidence, ModelFacts, PublishedRating, RegionFacts, Snapshot, Table,
-    TableError,
+    self, Alias, Benchmark, Date, DrawnFacts, Evidence, ModelFacts, PublishedRating, RegionFacts, Snapshot,
+    Table, TableError,
 };
 
 /// What a table holds.
@@ -27,6 +27,8 @@ pub enum TableKind {
     Regions,
     /// Other names of models.
     Aliases,
+    /// A sample that was drawn from the registry.
+    Drawn,
     /// A saved report of `compare`.
     Report,
 }
@@ -41,6 +43,7 @@ impl TableKind {
             TableKind::Models => "models",
             TableKind::Regions => "regions",
             TableKind::Aliases => "aliases",
+            TableKind::Drawn => "drawn",
             TableKind::Report => "report",
         }
     }
@@ -84,6 +87,7 @@ pub(crate) struct Tables {
     pub(crate) models: From<ModelFacts>,
     pub(crate) regions: From<RegionFacts>,
     pub(crate) aliases: From<Alias>,
+    pub(crate) drawn: From<DrawnFacts>,
     pub(crate) reports: From<Evidence>,
     /// Names of the inputs, printable.
     pub(crate) names: Vec<String>,
@@ -106,9 +110,9 @@ pub(super) fn read(
         // The digest is that of the whole file, also where a reader stopped at its end mark.
         std::io::copy(&mut hashed, &mut std::io::sink())
             .map_err(|source| failed(stemmata_rating::votes::VoteError::Io { line: 1, source }.into()))?;
-        let (sha256, bytes) = hashed.finish();
+        let (sha256, bytes, _) = hashed.finish();
         let dated = dates.or(input.date.map(|d| (d.clone(), d)));
-        let timeless = matches!(input.kind, TableKind::Aliases | TableKind::Report);
+        let timeless = matches!(input.kind, TableKind::Aliases | TableKind::Drawn | TableKind::Report);
         if dated.is_none() && !timeless {
             let text = "no date: write FILE@2025-12-11, or add a column; without it nobody can say of when the figures are";
             say(findings, Level::Warning, "undated-source", &name, text.to_owned());
@@ -155,6 +159,7 @@ fn one(
         }
         TableKind::Models => keep(&mut out.models, tables::models(&table)?, number, |_| ()),
         TableKind::Regions => keep(&mut out.regions, tables::regions(&table)?, number, |_| ()),
+        TableKind::Drawn => keep(&mut out.drawn, tables::drawn(&table)?, number, |_| ()),
         TableKind::Aliases | TableKind::Report => {
             keep(&mut out.aliases, tables::aliases(&table)?, number, |_| ());
         }
@@ -227,6 +232,7 @@ fn unused(kind: TableKind, table: &Table, name: &str, findings: &mut Vec<Finding
         ],
         TableKind::Regions => &["country", "region"],
         TableKind::Aliases => &["name", "alias"],
+        TableKind::Drawn => &["family", "stratum", "members", "drawn", "inclusion"],
         TableKind::Report => &[],
     };
     let known = |column: &str| {

@@ -138,3 +138,87 @@ fn only_the_latest_counts_are_summed_and_all_dates_are_shown() {
     assert_eq!((us.likes, us.downloads), (Some(9), Some(80)));
     assert_eq!(found.snapshots.len(), 3);
 }
+
+#[test]
+fn a_sample_is_drawn_and_only_what_was_drawn_is_counted() {
+    // 60 declared members in two strata and 40 undeclared ones; by weights every third of the declared ones is right.
+    let mut registry = "model,base_model,stratum\nroot,,\n".to_owned();
+    for i in 0..60 {
+        registry.push_str(&format!("d{i:02},root,{}\n", if i < 20 { "small" } else { "large" }));
+    }
+    for i in 0..40 {
+        registry.push_str(&format!("u{i:02},,large\n"));
+    }
+    let settings = StandingsSettings { families: vec!["root".to_owned()], ..StandingsSettings::default() };
+    let table = |text: &str, name: &str, kind| TableInput {
+        kind,
+        name: name.to_owned(),
+        date: Date::parse("2026-01-31"),
+        bytes: Box::new(std::io::Cursor::new(text.to_owned().into_bytes())),
+    };
+    let draw = |text: &str, seed: u64| {
+        let mut settings = settings.clone();
+        settings.ability.seed = seed;
+        draw_sample(vec![table(text, "registry", TableKind::Models)], &settings, 12).unwrap()
+    };
+    let drawn = draw(&registry, 5);
+    let sizes: Vec<(&str, u64, u64)> =
+        [0, 12, 24].map(|i| &drawn[i]).map(|d| (d.stratum.as_str(), d.members, d.drawn)).to_vec();
+    assert_eq!(
+        sizes,
+        [("declared, large", 40, 12), ("declared, small", 20, 12), ("undeclared, large", 40, 12)]
+    );
+    assert_eq!(drawn.len(), 36);
+    // The order of rows leaves no trace; another seed draws others.
+    let mut lines: Vec<&str> = registry.lines().skip(1).collect();
+    lines.reverse();
+    assert_eq!(draw(&format!("model,base_model,stratum\n{}\n", lines.join("\n")), 5), drawn);
+    assert_ne!(draw(&registry, 6), drawn);
+
+    let csv = DrawnModel::table(&drawn, 5);
+    assert!(csv.starts_with("# drawn without replacement within each stratum, seed 5\nfamily,model,stratum,members,drawn,inclusion\n"));
+    assert!(csv.contains(",\"declared, small\",20,12,0.6\n"), "{csv}");
+    let compared = |model: &str| {
+        let right = model.starts_with('d') && model[1..].parse::<u32>().unwrap() % 3 == 0;
+        report(model, "root", if right { "identical" } else { "no-dependence-found" })
+    };
+    let survey = |csv: &str, registry: &str, reports: &[String]| {
+        let mut inputs =
+            vec![table(registry, "registry", TableKind::Models), table(csv, "drawn.csv", TableKind::Drawn)];
+        inputs.extend(reports.iter().map(|text| table(text, "report", TableKind::Report)));
+        standings(inputs, &settings)
+    };
+    let all: Vec<String> = drawn.iter().map(|d| compared(&d.model)).collect();
+    // A hit that somebody chose to compare, and that was not drawn, counts for nothing.
+    let chosen = (0..60)
+        .map(|i| format!("d{i:02}"))
+        .find(|m| m[1..].parse::<u32>().unwrap() % 3 == 0 && drawn.iter().all(|d| d.model != *m));
+    let with_chosen = [all.clone(), vec![compared(&chosen.unwrap())]].concat();
+    let found = survey(&csv, &registry, &with_chosen).unwrap();
+    let family = &found.families[0];
+    let expected: f64 = ["large", "small"]
+        .iter()
+        .map(|stratum| {
+            let own: Vec<_> = drawn.iter().filter(|d| d.stratum == format!("declared, {stratum}")).collect();
+            let hits = own.iter().filter(|d| d.model[1..].parse::<u32>().unwrap() % 3 == 0).count();
+            own[0].members as f64 * hits as f64 / own.len() as f64
+        })
+        .sum();
+    let total = family.corrected.as_ref().unwrap();
+    assert!((total.total - expected).abs() < 1e-9, "{} {expected}", total.total);
+    assert!(total.interval.0 <= 20.0 && total.interval.1 >= 20.0, "{:?}", total.interval);
+    assert_eq!(family.strata.iter().map(|s| (s.drawn, s.sampled)).collect::<Vec<_>>(), [(Some(12), 12); 3]);
+    assert!(
+        codes(&found).contains(&"comparisons-not-drawn") && !codes(&found).contains(&"sample-incomplete")
+    );
+    let part = survey(&csv, &registry, &all[..30]).unwrap();
+    assert!(codes(&part).contains(&"sample-incomplete"));
+    // The chances are of the registry as it was.
+    let grown = format!("{registry}late,root,large\n");
+    let error = survey(&csv, &grown, &all).unwrap_err().to_string();
+    assert!(error.contains("drawn.csv") && error.contains("had 40 members and has 41 now"), "{error}");
+    let new = format!("{registry}late,root,new\n");
+    assert!(survey(&csv, &new, &all).unwrap_err().to_string().contains("has 1 members, and none of them"));
+    let twice = format!("{csv}{}\n", csv.lines().nth(2).unwrap());
+    assert!(survey(&twice, &registry, &all).unwrap_err().to_string().contains("drawn twice"));
+}

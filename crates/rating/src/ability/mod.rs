@@ -8,6 +8,7 @@
 mod checks;
 mod errors;
 mod fit;
+mod joint;
 mod links;
 mod weights;
 
@@ -129,6 +130,9 @@ pub struct AbilityScale {
     pub steps: u32,
     /// How many standard errors are enough.
     pub limits: Limits,
+    /// Whether the limit for all intervals together is that of a bootstrap, not that of normal errors, which are short where there are few
+    /// benchmarks or outliers.
+    pub bootstrapped: bool,
     /// Pairs whose order is certain together, and all pairs.
     pub decided: (u64, u64),
     /// The most able first.
@@ -270,7 +274,10 @@ fn scale(scores: &Scores, local: &Local, options: &AbilityOptions) -> Result<Abi
     let ranked = ranks::ranks(&fitted.state.theta, &standard, options.level, options.top, options.seed);
     let shown = covariance.shown(anchors);
     let single = student_quantile(1.0 - (1.0 - options.level) / 2.0, freedom as f64);
-    let limits = Limits { single, ..ranked.limits };
+    let enough = joint::limits(&fitted, &local.cells, freedom as f64, options.level, options.seed);
+    let single = enough.map_or(single, |enough| enough.single.max(single));
+    let all = enough.map_or(ranked.limits.all, |enough| enough.all.max(ranked.limits.all)).max(single);
+    let limits = Limits { single, all, ..ranked.limits };
     let left_out = checks::leave_one_out(&fitted, &local.cells, freedom as f64);
     let weighting = weights::weigh(&fitted.state, &local.cells, (m, u), options.weightings, options.seed);
     let mut models: Vec<Ability> = (0..m)
@@ -302,6 +309,7 @@ fn scale(scores: &Scores, local: &Local, options: &AbilityOptions) -> Result<Abi
         chi_square: fitted.chi_square,
         steps: fitted.steps,
         limits,
+        bootstrapped: enough.is_some(),
         decided: (ranked.decided, (m * (m - 1) / 2) as u64),
         models,
         units: (0..u).map(|i| unit(&fitted, &covariance, &local.cells, i, unit_name(i), &shown)).collect(),

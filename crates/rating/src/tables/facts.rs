@@ -446,3 +446,43 @@ pub fn aliases(table: &Table) -> Result<Vec<Alias>, TableError> {
         Ok(Alias { row, name, model: c.name(row, cells, MODEL)?.to_owned() })
     })
 }
+
+/// A member of a registry that was drawn for comparison with a root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DrawnFacts {
+    /// Where it stands.
+    pub row: u64,
+    /// The root.
+    pub family: String,
+    /// The member.
+    pub model: String,
+    /// The stratum that it was drawn from.
+    pub stratum: String,
+    /// Members of the stratum.
+    pub members: u64,
+    /// How many of them were drawn, each with the chance drawn/members.
+    pub drawn: u64,
+}
+
+/// A sample as `standings --sample` writes it: `family`, `model`, `stratum`, `members`, `drawn`.
+///
+/// # Errors
+/// The first row that says what cannot be.
+pub fn drawn(table: &Table) -> Result<Vec<DrawnFacts>, TableError> {
+    each(table, |c, row, cells| {
+        let count = |name: &str| {
+            let text = c.name(row, cells, &[name])?;
+            let number = text.parse::<u64>().ok().filter(|n| (1..=1 << 50).contains(n));
+            number.ok_or_else(|| {
+                wrong(row, format!("`{}` in column `{name}` is no count from 1 on", shown(text)))
+            })
+        };
+        let (members, drawn) = (count("members")?, count("drawn")?);
+        if drawn > members {
+            return Err(wrong(row, format!("{drawn} drawn of {members} members")));
+        }
+        let text = |name: &str| Ok::<_, TableError>(c.name(row, cells, &[name])?.to_owned());
+        let (family, stratum) = (text("family")?, text("stratum")?);
+        Ok(DrawnFacts { row, family, model: c.name(row, cells, MODEL)?.to_owned(), stratum, members, drawn })
+    })
+}

@@ -10,8 +10,8 @@ mod report;
 mod tests;
 
 pub use facts::{
-    Alias, Benchmark, Date, ModelFacts, Openness, PublishedRating, RegionFacts, Snapshot, aliases,
-    benchmarks, models, ratings, regions, snapshots,
+    Alias, Benchmark, Date, DrawnFacts, ModelFacts, Openness, PublishedRating, RegionFacts, Snapshot,
+    aliases, benchmarks, drawn, models, ratings, regions, snapshots,
 };
 pub use report::{Evidence, Kinship, evidence};
 

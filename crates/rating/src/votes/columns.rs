@@ -95,8 +95,11 @@ impl Naming {
             },
             Naming::ComparIa => match (cells[2], cells[3]) {
                 ("", "true" | "True") => Ok(Outcome::Tie),
-                (chosen, "false" | "False") if !chosen.is_empty() && chosen == cells[0] => Ok(Outcome::First),
-                (chosen, "false" | "False") if !chosen.is_empty() && chosen == cells[1] => {
+                // The published votes have rows with a chosen model and nothing beside it: that is no contradiction.
+                (chosen, "false" | "False" | "") if !chosen.is_empty() && chosen == cells[0] => {
+                    Ok(Outcome::First)
+                }
+                (chosen, "false" | "False" | "") if !chosen.is_empty() && chosen == cells[1] => {
                     Ok(Outcome::Second)
                 }
                 (chosen, equal) => unknown(&format!("{chosen}, both_equal {equal}")),

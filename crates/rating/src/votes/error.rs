@@ -121,12 +121,35 @@ pub enum VoteError {
         /// How many are allowed.
         limit: u64,
     },
+    /// A Parquet file where none can be read.
+    #[error("this is a Parquet file, {why}")]
+    Parquet {
+        /// Why not, and the way out.
+        why: &'static str,
+    },
+    /// Something is wrong with a row of a table that has no lines, or with the table.
+    #[error("{}", of_row(.0))]
+    Row(Box<VoteError>),
+}
+
+/// The message of an error whose line is a row; 0 is none.
+fn of_row(error: &VoteError) -> String {
+    let text = error.to_string();
+    match text.strip_prefix("line ") {
+        Some(rest) => rest.strip_prefix("0: ").map_or_else(|| format!("row {rest}"), str::to_owned),
+        None => text,
+    }
 }
 
 impl VoteError {
     /// What the user could do about it.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
+            VoteError::Row(error) => error.hint(),
+            VoteError::Parquet { .. } => Some(
+                "build with `--features parquet` and name the file, or convert: duckdb -c \"COPY \
+                 (SELECT model_a, model_b, winner FROM 'votes.parquet') TO 'votes.csv'\"",
+            ),
             VoteError::Columns { .. } => Some(
                 "columns are `model_a, model_b, winner`, `left, right, winner` or `model_a_name, model_b_name, \
                  chosen_model_name, both_equal`; `count` may be added",

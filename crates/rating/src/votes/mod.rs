@@ -1,4 +1,5 @@
-//! Which votes were cast? Reads CSV and JSON Lines into a table of opaque contestants; a closed parser.
+//! Which votes were cast? Reads CSV, JSON Lines and (feature `parquet`) Parquet into a table of opaque contestants; a
+//! closed parser.
 //!
 //! Must not know: where the bytes come from, what the votes mean. An outcome, a count or a cluster that cannot be read is an
 //! error with its line, never a guess; every length is bounded before anything is kept.
@@ -7,12 +8,18 @@ mod columns;
 pub(crate) mod csv;
 mod error;
 mod jsonl;
+#[cfg(feature = "parquet")]
+mod parquet;
+#[cfg(feature = "parquet")]
+mod parquet_cell;
 mod parts;
 #[cfg(test)]
 mod tests;
 
 pub use columns::{Style, Wanted};
 pub use error::VoteError;
+#[cfg(feature = "parquet")]
+pub use parquet::RandomRead;
 pub use parts::{Part, PartBy};
 
 pub(crate) use error::shown;
@@ -188,6 +195,20 @@ impl Reader {
             Syntax::Csv => csv::read(input, &wanted, &limits, &mut keep)?,
             Syntax::JsonLines => jsonl::read(input, &wanted, &limits, &mut keep)?,
         }
+        Ok(tally)
+    }
+
+    /// Reads a Parquet file to its end, the row groups one after another; of the columns only those that are needed.
+    ///
+    /// # Errors
+    /// As [`Reader::read`], with rows for lines.
+    #[cfg(feature = "parquet")]
+    pub fn read_parquet(&mut self, input: Box<dyn RandomRead>) -> Result<Tally, VoteError> {
+        let mut tally = Tally::default();
+        let wanted = self.wanted.clone();
+        let limits = self.limits;
+        let mut keep = |record: &Record<'_>| self.keep(record, &mut tally);
+        parquet::read(input, &wanted, &limits, &mut keep).map_err(|error| VoteError::Row(Box::new(error)))?;
         Ok(tally)
     }
 

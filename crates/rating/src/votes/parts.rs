@@ -54,6 +54,32 @@ impl PartBy {
     }
 }
 
+/// In what a time since 1970-01-01 is counted.
+#[cfg(feature = "parquet")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unit {
+    Days,
+    Milliseconds,
+    Microseconds,
+    Nanoseconds,
+}
+
+/// A time as text, `2025-12-11T09:30:00.5`, in the calendar that it was counted in.
+#[cfg(feature = "parquet")]
+pub(super) fn instant(value: i64, unit: Unit) -> String {
+    let (per_second, width) = match unit {
+        Unit::Days => return civil(value),
+        Unit::Milliseconds => (1_000, 3),
+        Unit::Microseconds => (1_000_000, 6),
+        Unit::Nanoseconds => (1_000_000_000, 9),
+    };
+    let (seconds, rest) = (value.div_euclid(per_second), value.rem_euclid(per_second));
+    let (day, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    let clock = format!("{:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60);
+    let fraction = if rest == 0 { String::new() } else { format!(".{rest:0width$}") };
+    format!("{}T{clock}{}", civil(day), fraction.trim_end_matches('0'))
+}
+
 /// The day in the Gregorian calendar, from days since 1970-01-01 (Hinnant 2013, days_from_civil turned round).
 fn civil(days: i64) -> String {
     let shifted = days + 719_468;
@@ -178,6 +204,23 @@ mod tests {
             (civil(0), civil(11_016), civil(-1)),
             ("1970-01-01".into(), "2000-02-29".into(), "1969-12-31".into())
         );
+    }
+
+    #[cfg(feature = "parquet")]
+    #[test]
+    fn times_are_written_as_dates() {
+        for (value, unit, text) in [
+            (1_723_640_000_500, Unit::Milliseconds, "2024-08-14T12:53:20.5"),
+            (1_723_640_000_000_000, Unit::Microseconds, "2024-08-14T12:53:20"),
+            (-1, Unit::Nanoseconds, "1969-12-31T23:59:59.999999999"),
+            (11_016, Unit::Days, "2000-02-29"),
+        ] {
+            assert_eq!(instant(value, unit), text);
+            assert!(PartBy::Month.key(text).is_some());
+        }
+        for value in [i64::MIN, i64::MAX] {
+            instant(value, Unit::Milliseconds);
+        }
     }
 
     #[test]

@@ -19,8 +19,7 @@ fn the_three_namings_and_both_syntaxes_give_one_table() {
     use Outcome::{First, Second, Tie};
     let arena = "model_a,model_b,winner\nx,y,model_a\ny,x,model_b\nx,z,tie\n";
     let sides = "id,left,right,winner\r\n1,x,y,left\r\n2,y,x,right\r\n\r\n3,x,z,tie";
-    let comparia =
-        "model_a_name,model_b_name,chosen_model_name,both_equal\nx,y,x,False\ny,x,x,False\nx,z,,True\n";
+    let comparia = "model_a_name,model_b_name,chosen_model_name,both_equal\nx,y,x,False\ny,x,x,\nx,z,,True\n";
     let tabs = "model_a\tmodel_b\twinner\nx\ty\tmodel_a\ny\tx\tmodel_b\nx\tz\ttie\n";
     let (votes, tally) = csv(arena).unwrap();
     assert_eq!(votes.contestants, ["x", "y", "z"]);
@@ -68,8 +67,10 @@ fn an_unknown_outcome_is_an_error_with_its_line() {
     }
     let null = json(r#"{"model_a":"x","model_b":"y","winner":null}"#).unwrap_err();
     assert!(matches!(null, VoteError::Outcome { line: 1, .. }));
-    let both = "model_a_name,model_b_name,chosen_model_name,both_equal\nx,y,x,True\n";
-    assert!(matches!(csv(both).unwrap_err(), VoteError::Outcome { line: 2, .. }));
+    for row in ["x,y,x,True", "x,y,,", "x,y,,False", "x,y,z,False", "x,y,z,"] {
+        let text = format!("model_a_name,model_b_name,chosen_model_name,both_equal\n{row}\n");
+        assert!(matches!(csv(&text).unwrap_err(), VoteError::Outcome { line: 2, .. }), "{row}");
+    }
 }
 
 #[test]

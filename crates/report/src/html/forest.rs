@@ -76,8 +76,7 @@ pub(super) fn marks(rows: &[Mark<'_>], caption: &str, label: &str, number: &dyn 
     }
     for (i, r) in rows.iter().enumerate() {
         let y = AXIS + ROW * (i as f64 + 0.5);
-        let _ =
-            write!(svg, "<text class=\"strong\" x=\"0\" y=\"{:.0}\">{}</text>", y + 4.0, esc(&short(r.name)));
+        svg.push_str(&beside(r.name, y));
         let mut line = |class: &str, ends: (Option<f64>, Option<f64>)| {
             if let (Some(lower), Some(upper)) = ends {
                 let _ = write!(
@@ -130,10 +129,10 @@ pub(super) fn bars(rows: &[Bar], caption: &str) -> String {
         let end = LEFT + (84.0 - LEFT) * r.value / most;
         let _ = writeln!(
             svg,
-            "<text class=\"strong\" x=\"0\" y=\"{0:.0}\">{1}</text><rect class=\"column\" x=\"{LEFT}%\" y=\"{2:.0}\" \
-             width=\"{3:.2}%\" height=\"{4:.0}\"/><text x=\"{5:.2}%\" y=\"{0:.0}\">{6}</text>",
+            "{1}<rect class=\"column\" x=\"{LEFT}%\" y=\"{2:.0}\" width=\"{3:.2}%\" height=\"{4:.0}\"/>\
+             <text x=\"{5:.2}%\" y=\"{0:.0}\">{6}</text>",
             y + 4.0,
-            esc(&short(&r.name)),
+            beside(&r.name, y),
             y - 7.0,
             end - LEFT,
             14.0,
@@ -143,6 +142,17 @@ pub(super) fn bars(rows: &[Bar], caption: &str) -> String {
     }
     let _ = writeln!(svg, "</svg><figcaption>{}</figcaption></figure>", esc(caption));
     svg
+}
+
+/// A name at the left of row `y`. It ends where the scale begins: on a narrow page it is cut, not drawn over the marks; the table below has it whole.
+fn beside(name: &str, y: f64) -> String {
+    format!(
+        "<svg class=\"name\" y=\"{:.0}\" width=\"{:.0}%\" height=\"{ROW:.0}\"><text class=\"strong\" x=\"0\" y=\"{:.0}\">{}</text></svg>",
+        y - ROW * 0.5,
+        LEFT - 2.0,
+        ROW * 0.5 + 4.0,
+        esc(&short(name))
+    )
 }
 
 /// A round distance of ticks, four to eight of them.

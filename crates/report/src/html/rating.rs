@@ -236,28 +236,46 @@ fn terms(ratings: &Ratings) -> String {
     if ratings.terms.is_empty() {
         return String::new();
     }
-    let columns =
-        [("term", false), ("nats", true), ("interval", true), ("points", true), ("component", true)];
-    let mut table = Table::new("Coefficients beside the strengths, without a penalty", &columns);
+    let mut columns =
+        vec![("term", false), ("nats", true), ("interval", true), ("points", true), ("component", true)];
+    let caption = match &ratings.penalty {
+        None => "Coefficients beside the strengths, without a penalty",
+        Some(_) => {
+            columns.push(("kept", true));
+            "Coefficients beside the strengths, shrunk by a ridge"
+        }
+    };
+    let mut table = Table::new(caption, &columns);
     for t in &ratings.terms {
         let ends = match (t.lower, t.upper) {
             (Some(lower), Some(upper)) => format!("[{}, {}]", signed(&effect(lower)), signed(&effect(upper))),
             _ => "–".to_owned(),
         };
-        table.row(
-            "",
-            &[
-                Cell::text(&t.name),
-                Cell::number(&t.estimate.map_or_else(|| NONE.to_owned(), effect)),
-                Cell::right(ends),
-                Cell::number(
-                    &t.estimate.map_or_else(|| NONE.to_owned(), |x| points(x * ratings.points_per_nat)),
-                ),
-                Cell::right(t.component.to_string()),
-            ],
-        );
+        let mut cells = vec![
+            Cell::text(&t.name),
+            Cell::number(&t.estimate.map_or_else(|| NONE.to_owned(), effect)),
+            Cell::right(ends),
+            Cell::number(&t.estimate.map_or_else(|| NONE.to_owned(), |x| points(x * ratings.points_per_nat))),
+            Cell::right(t.component.to_string()),
+        ];
+        if ratings.penalty.is_some() {
+            cells.push(Cell::right(t.kept.map_or_else(|| NONE.to_owned(), percent)));
+        }
+        table.row("", &cells);
     }
-    let note = "<p class=\"small soft\">Position: advantage of the first seat. Styles: per standard deviation of their values.</p>\n";
+    let ridge = ratings.penalty.as_ref().map(|penalty| {
+        let terms = penalty.effective_terms.map_or_else(|| NONE.to_owned(), |x| format!("{x:.2}"));
+        format!(
+            " Ridge of {} votes: the penalty is {0}/2 times the sum of squared coefficients, on none of the strengths. Intervals are of the \
+             coefficients as shrunk, which lie nearer to 0 than those without it; kept is the share of a coefficient's own effect that is left. \
+             {terms} effective terms.",
+            penalty.lambda
+        )
+    });
+    let note = format!(
+        "<p class=\"small soft\">Position: advantage of the first seat. Styles: per standard deviation of their values.{}</p>\n",
+        ridge.unwrap_or_default()
+    );
     section("terms", "Terms", &format!("{}{note}", table.render()))
 }
 

@@ -227,7 +227,18 @@ fn terms(ratings: &Ratings, pen: &Pen) -> Vec<String> {
         ]);
     }
     let rows = table.render(pen);
-    if rows.is_empty() { rows } else { [vec![String::new()], rows].concat() }
+    if rows.is_empty() {
+        return rows;
+    }
+    let penalty = ratings.penalty.iter().flat_map(|penalty| {
+        let effective = penalty.effective_terms.map_or_else(|| "-".to_owned(), |x| format!("{x:.2}"));
+        let text = format!(
+            "ridge of {} votes on the terms: {effective} effective terms; intervals are of the coefficients as shrunk",
+            penalty.lambda
+        );
+        pen.labelled("penalty", &text)
+    });
+    [vec![String::new()], rows, penalty.collect()].concat()
 }
 
 fn sequential(ratings: &Ratings, pen: &Pen) -> Vec<String> {

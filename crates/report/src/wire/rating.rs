@@ -48,6 +48,9 @@ pub struct Ratings {
     pub groups: Vec<Group>,
     /// Coefficients beside the strengths.
     pub terms: Vec<Term>,
+    /// The penalty on them; when asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub penalty: Option<Penalty>,
     /// Pairs decided by direct votes in a way that holds however often one looks; when asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sequential: Option<Sequential>,
@@ -278,10 +281,24 @@ pub struct Term {
     pub upper: Option<f64>,
     /// Standard error.
     pub standard_error: Option<f64>,
+    /// How much of its own effect the penalty leaves; when there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept: Option<f64>,
     /// Mean of the style's values.
     pub mean: Option<f64>,
     /// Their standard deviation.
     pub standard_deviation: Option<f64>,
+}
+
+/// A penalty on the coefficients: estimates are shrunk, and intervals are of the coefficients as shrunk.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Penalty {
+    /// `ridge`.
+    pub kind: &'static str,
+    /// λ of λ/2·Σβ² against the log-likelihood of all votes.
+    pub lambda: f64,
+    /// How many free coefficients those that are listed amount to.
+    pub effective_terms: Option<f64>,
 }
 
 /// Decisions that hold at any time.
@@ -323,6 +340,7 @@ impl Ratings {
     pub(crate) fn new(rated: &audit::Rated, context: &Context) -> Ratings {
         let (standings, options) = (&rated.standings, &rated.settings.options);
         let scales = || standings.components.iter().filter_map(|c| c.scale.as_ref()?.as_ref().ok());
+        let listed = terms(standings, options.ridge > 0.0);
         let columns = rated.settings.wanted.clusters.iter().zip(&standings.clusters);
         Ratings {
             schema_version: SCHEMA_VERSION,
@@ -350,7 +368,8 @@ impl Ratings {
             ratings: standings.contestants.iter().map(rating).collect(),
             components: standings.components.iter().map(component).collect(),
             groups: groups(standings),
-            terms: terms(standings),
+            penalty: penalty(options.ridge, &listed),
+            terms: listed,
             sequential: standings.sequential.as_ref().map(sequential),
             weight: rated.settings.wanted.weight.as_deref().map(clean),
             clones: rating_beside::clones(rated),
@@ -472,7 +491,12 @@ fn groups(standings: &audit::Standings) -> Vec<Group> {
     each.map(|((component, group), contestants)| Group { component, group, contestants }).collect()
 }
 
-fn terms(standings: &audit::Standings) -> Vec<Term> {
+fn penalty(lambda: f64, terms: &[Term]) -> Option<Penalty> {
+    let effective_terms = terms.iter().map(|term| term.kept).sum::<Option<f64>>();
+    (lambda > 0.0 && !terms.is_empty()).then_some(Penalty { kind: "ridge", lambda, effective_terms })
+}
+
+fn terms(standings: &audit::Standings, ridge: bool) -> Vec<Term> {
     let mut out = Vec::new();
     for (number, component) in standings.components.iter().enumerate() {
         let Some(Ok(scale)) = &component.scale else { continue };
@@ -484,6 +508,7 @@ fn terms(standings: &audit::Standings) -> Vec<Term> {
             lower: finite(term.interval.0),
             upper: finite(term.interval.1),
             standard_error: finite(term.standard_error),
+            kept: finite(term.kept).filter(|_| ridge),
             mean: term.scale.and_then(|s| finite(s.0)),
             standard_deviation: term.scale.and_then(|s| finite(s.1)),
         }));

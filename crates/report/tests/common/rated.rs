@@ -1,6 +1,8 @@
 //! Ratings of made-up votes.
 
-use stemmata_audit::{PartBy, RateSettings, Rated, RatingOptions, VoteInput, VotePart, Wanted, rate};
+use stemmata_audit::{
+    PartBy, RateSettings, Rated, RatingOptions, VoteBytes, VoteInput, VotePart, Wanted, rate,
+};
 
 /// Four contestants on one scale, one undefeated and a pair that met nobody else; with hostile and wide names.
 pub fn rated() -> Rated {
@@ -34,6 +36,7 @@ pub fn unrated() -> Rated {
 }
 
 fn of(text: &str, settings: &RateSettings) -> Rated {
-    let input = VoteInput { name: "votes.csv".to_owned(), bytes: Box::new(text.as_bytes()) };
+    let input =
+        VoteInput { name: "votes.csv".to_owned(), bytes: VoteBytes::Stream(Box::new(text.as_bytes())) };
     rate(vec![input], settings).unwrap()
 }

@@ -1,6 +1,11 @@
 use super::*;
 use crate::config::Medium;
 use crate::draw::Draw;
+use rusqlite::Connection;
+
+fn file(path: &Path) -> Database {
+    Database::new(path.to_owned(), None)
+}
 
 fn battle(voter: &str, gold: &str) -> Battle {
     let (a, b) = if gold.is_empty() { ("x", "y") } else { ("gold", "gold") };
@@ -25,7 +30,7 @@ fn ballot(battle: &str, voter: &str, winner: &'static str) -> Ballot {
 fn with<F: Future>(work: impl FnOnce(Store, PathBuf) -> F) -> F::Output {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("votes.sqlite");
-    let (store, keeper) = open(&path).unwrap();
+    let (store, keeper) = open(&file(&path)).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let out = runtime.block_on(work(store, path));
     keeper.finish();
@@ -63,7 +68,7 @@ fn a_vote_counts_once_for_its_own_voter_and_when_both_answers_are_there() {
         let second = ready(&store, "v", "").await;
         store.vote(ballot(&second, "v", "tie (bothbad)")).await.unwrap();
         let mut out = Vec::new();
-        let exported = crate::export::export(&path, crate::export::Voters::All, &mut out).unwrap();
+        let exported = crate::export::export(&file(&path), crate::export::Voters::All, &mut out).unwrap();
         assert_eq!((exported.votes, exported.left_out), (2, 0));
         let verified = crate::chain::verify(&out[..], Some(&receipt.hash)).unwrap();
         assert_eq!(verified.votes, 2);
@@ -83,7 +88,7 @@ fn voters_who_miss_checks_are_flagged_and_left_out_on_demand_only() {
         }
         assert_eq!(store.checked("careful").await.unwrap(), Checked { seen: 1, missed: 0 });
         assert!(store.checked("careless").await.unwrap().is_flagged());
-        let exported = |voters| crate::export::export(&path, voters, &mut Vec::new()).unwrap();
+        let exported = |voters| crate::export::export(&file(&path), voters, &mut Vec::new()).unwrap();
         assert_eq!(exported(crate::export::Voters::All).votes, 6);
         let some = exported(crate::export::Voters::Unflagged);
         assert_eq!((some.votes, some.left_out, some.flagged), (2, 4, 1));
@@ -104,9 +109,9 @@ fn a_full_disk_loses_only_what_was_not_acknowledged() {
         let id = ready(&store, "v", "").await;
         store.vote(ballot(&id, "v", "tie")).await.unwrap();
         let full = store
-            .ask(|connection| {
-                let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0))?;
-                connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))?;
+            .ask(|sql| {
+                let pages = first(sql, "PRAGMA page_count", &[])?.unwrap()[0].whole();
+                first(sql, &format!("PRAGMA max_page_count = {pages}"), &[])?;
                 Ok(())
             })
             .await;
@@ -122,8 +127,8 @@ fn a_full_disk_loses_only_what_was_not_acknowledged() {
         let there = store.battle(&refused_id, "v").await.is_ok();
         assert_eq!(outcome.is_ok(), there);
         store
-            .ask(|connection| {
-                connection.query_row("PRAGMA max_page_count = 100000", [], |_| Ok(()))?;
+            .ask(|sql| {
+                first(sql, "PRAGMA max_page_count = 100000", &[])?;
                 Ok(())
             })
             .await
@@ -138,7 +143,7 @@ fn a_full_disk_loses_only_what_was_not_acknowledged() {
 fn what_is_no_database_of_ours_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("votes.sqlite");
-    let refusal = |path: &Path| open(path).err().unwrap().to_string();
+    let refusal = |path: &Path| open(&file(path)).err().unwrap().to_string();
     std::fs::write(
         &path,
         "no database, but long enough for a header of a hundred bytes, which is what is looked at first: so",
@@ -148,11 +153,11 @@ fn what_is_no_database_of_ours_is_refused_by_name() {
     let other = folder.path().join("other.sqlite");
     Connection::open(&other).unwrap().execute_batch("CREATE TABLE t (a TEXT)").unwrap();
     assert!(refusal(&other).contains("no votes of this program"), "{}", refusal(&other));
-    assert!(open_to_read(&other).is_err());
+    assert!(open_to_read(&file(&other)).is_err());
     assert!(refusal(&folder.path().join("nowhere/votes.sqlite")).contains("nowhere"));
     let ours = folder.path().join("ours.sqlite");
-    let (store, keeper) = open(&ours).unwrap();
-    assert!(matches!(open(&ours), Err(WebError::Locked { .. })));
+    let (store, keeper) = open(&file(&ours)).unwrap();
+    assert!(matches!(open(&file(&ours)), Err(WebError::Locked { .. })));
     drop(store);
     keeper.finish();
     let connection = Connection::open(&ours).unwrap();
@@ -165,7 +170,7 @@ fn battles_that_a_stopped_server_left_are_void_and_a_changed_vote_is_seen() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("votes.sqlite");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let (store, keeper) = open(&path).unwrap();
+    let (store, keeper) = open(&file(&path)).unwrap();
     let left = battle("v", "");
     let id = left.draw.battle.clone();
     runtime.block_on(store.begin(left)).unwrap();
@@ -173,11 +178,11 @@ fn battles_that_a_stopped_server_left_are_void_and_a_changed_vote_is_seen() {
     runtime.block_on(store.vote(ballot(&done, "v", "tie"))).unwrap();
     drop(store);
     keeper.finish();
-    let (store, keeper) = open(&path).unwrap();
+    let (store, keeper) = open(&file(&path)).unwrap();
     assert_eq!(runtime.block_on(store.battle(&id, "v")).unwrap().0.state, State::Failed);
     drop(store);
     keeper.finish();
     let connection = Connection::open(&path).unwrap();
     connection.execute_batch("UPDATE votes SET record = replace(record, '\"tie\"', '\"model_a\"')").unwrap();
-    assert!(open(&path).err().unwrap().to_string().contains("was changed"));
+    assert!(open(&file(&path)).err().unwrap().to_string().contains("was changed"));
 }

@@ -3,12 +3,12 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use stemmata_web::{Config, Serve, Tell};
+use stemmata_web::{Config, Database, Serve, Tell};
 
 /// How an endpoint behaves.
 #[derive(Clone)]
@@ -92,7 +92,7 @@ pub const QUICK: &str = "[limits]\nvoter_battles_per_minute = 100000\nbattles_pe
 /// A server on a thread of this process.
 pub struct Server {
     pub address: SocketAddr,
-    pub database: PathBuf,
+    pub database: Database,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -101,7 +101,8 @@ impl Server {
     pub fn start(folder: &Path, config: &str) -> Server {
         let path = folder.join("arena.toml");
         std::fs::write(&path, config).unwrap();
-        let database = folder.join("votes.sqlite");
+        let database = database(folder);
+        let key = Some(folder.join("votes.key"));
         let stop = Arc::new(AtomicBool::new(false));
         let (sender, receiver) = mpsc::channel();
         let config = Config::open(&path, &|_| None).unwrap_or_else(|error| panic!("{error}"));
@@ -113,7 +114,7 @@ impl Server {
                 }
             });
             let listen = "127.0.0.1:0".parse().unwrap();
-            stemmata_web::serve(Serve { config, listen, database: kept }, &raised, &tell).unwrap();
+            stemmata_web::serve(Serve { config, listen, database: kept, key }, &raised, &tell).unwrap();
         });
         let address = receiver.recv_timeout(Duration::from_secs(20)).unwrap().parse().unwrap();
         Server { address, database, stop, thread: Some(thread) }
@@ -258,8 +259,32 @@ pub fn identities(bytes: &[u8]) -> Vec<&'static str> {
     IDENTITIES.into_iter().filter(|name| text.contains(&name.to_ascii_lowercase())).collect()
 }
 
+/// Address of a PostgreSQL database in which the tests may make schemas; without it, or without the feature, they use SQLite.
+pub const POSTGRES: &str = "STEMMATA_TEST_POSTGRES";
+
+/// The database of a test: a schema of its own on the server that is named, or a file.
+pub fn database(folder: &Path) -> Database {
+    #[cfg(feature = "postgres")]
+    if let Ok(address) = std::env::var(POSTGRES) {
+        return on_server(&address, folder);
+    }
+    Database::new(folder.join("votes.sqlite"), None)
+}
+
+/// The schema that is named like the folder; made where there is none.
+#[cfg(feature = "postgres")]
+fn on_server(address: &str, folder: &Path) -> Database {
+    let name: String =
+        folder.file_name().unwrap().to_str().unwrap().chars().filter(char::is_ascii_alphanumeric).collect();
+    let name = format!("stemmata_{}", name.to_ascii_lowercase());
+    let mut client = postgres::Client::connect(address, postgres::NoTls).unwrap();
+    client.batch_execute(&format!("CREATE SCHEMA IF NOT EXISTS {name}")).unwrap();
+    let joint = if address.contains('?') { '&' } else { '?' };
+    Database::new(format!("{address}{joint}options=-c%20search_path%3D{name}").into(), None)
+}
+
 /// The export of a database.
-pub fn exported(database: &Path) -> String {
+pub fn exported(database: &Database) -> String {
     let mut out = Vec::new();
     stemmata_web::export(database, stemmata_web::Voters::All, &mut out).unwrap();
     String::from_utf8(out).unwrap()

@@ -268,6 +268,7 @@ fn family(f: &audit::FamilyCount) -> Family {
             .map(|s| StratumPart {
                 name: clean(&s.name),
                 members: s.members,
+                drawn: s.drawn,
                 sampled: s.sampled,
                 hits: s.hits,
                 inconclusive: s.inconclusive,

@@ -460,6 +460,9 @@ pub struct StratumPart {
     pub name: String,
     /// Members.
     pub members: u64,
+    /// Drawn at random to be looked at; only where a sample says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drawn: Option<u64>,
     /// Looked at, with an answer.
     pub sampled: u64,
     /// Whose weights depend on the root.
