@@ -23,7 +23,7 @@ mod stored;
 mod stores;
 mod weights;
 
-pub use access::{Access, HUB, MODELSCOPE, Secret};
+pub use access::{Access, HUB, MODELSCOPE, S3Keys, Secret};
 pub use cache::{keep_sketch, kept_sketch};
 pub use error::SourceError;
 pub use file::{Backend, FileBytes, FileId};

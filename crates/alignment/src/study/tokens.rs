@@ -2,11 +2,13 @@
 
 use super::rounding::spacing;
 use crate::PairPlan;
-use stemmata_fingerprint::RowReader;
-use stemmata_model::{DType, Encoding, ReadError, Weights};
+use stemmata_fingerprint::{RowReader, row_cost, spans};
+use stemmata_model::{DType, Encoding, ReadError, Span, Weights};
 
 /// Token rows that are looked at, evenly spaced.
 const MOST_ROWS: u64 = 1024;
+/// Fewer tell nothing of the rest.
+const LEAST_ROWS: u64 = 64;
 /// A row was touched by nothing but a factor if what the factor leaves is below so many roundings (root mean square).
 const ROUNDINGS: f64 = 1.5;
 /// The factor must be told from 1.
@@ -40,19 +42,44 @@ pub struct ExtraRows {
     pub mean_cosine: f64,
 }
 
-/// `None` where the rows are not of equal length.
-pub(crate) fn rows(pair: &PairPlan, weights: [&dyn Weights; 2]) -> Result<Option<TokenRows>, ReadError> {
+/// `None` where the rows are not of equal length. `bytes` bound what is read of either side of the common rows, and as much again of those beyond.
+pub(crate) fn rows(
+    pair: &PairPlan,
+    weights: [&dyn Weights; 2],
+    bytes: Option<u64>,
+) -> Result<Option<TokenRows>, ReadError> {
     let views = [&pair.candidate, &pair.reference];
     if views[0].cols != views[1].cols || pair.flipped {
         return Ok(None);
     }
+    let most_rows = match bytes {
+        None => MOST_ROWS,
+        Some(bytes) => {
+            let cost = |side: usize| row_cost(weights[side], views[side], views[side].cols);
+            let Some(row) = cost(0).zip(cost(1)).map(|(c, r)| c.max(r).max(1)) else { return Ok(None) };
+            MOST_ROWS.min(bytes / row)
+        }
+    };
+    if most_rows < pair.rows.min(LEAST_ROWS) {
+        return Ok(None);
+    }
+    let announce = |side: usize, rows: &mut dyn Iterator<Item = u64>| {
+        if !weights[side].wants_announcement() {
+            return Ok(());
+        }
+        let wanted: Vec<Span> = rows.flat_map(|row| spans(views[side], row, 1, views[side].cols)).collect();
+        weights[side].announce(&wanted)
+    };
     let cols = views[0].cols as usize;
     let mut readers = [RowReader::default(), RowReader::default()];
     let mut read = |side: usize, row: u64, out: &mut [f32]| {
         readers[side].read(weights[side], views[side], row, cols, out)
     };
-    let wanted = pair.rows.min(MOST_ROWS);
+    let wanted = pair.rows.min(most_rows);
     let mut common = [vec![0.0_f32; cols * wanted as usize], vec![0.0_f32; cols * wanted as usize]];
+    for side in 0..2 {
+        announce(side, &mut (0..wanted).map(|i| i * pair.rows / wanted))?;
+    }
     for i in 0..wanted {
         let row = i * pair.rows / wanted;
         for (side, common) in common.iter_mut().enumerate() {
@@ -73,7 +100,8 @@ pub(crate) fn rows(pair: &PairPlan, weights: [&dyn Weights; 2]) -> Result<Option
     let more = usize::from(views[1].rows > views[0].rows);
     let extra = views[more].rows - pair.rows;
     if extra > 0 {
-        let wanted = extra.min(MOST_ROWS);
+        let wanted = extra.min(most_rows);
+        announce(more, &mut (0..wanted).map(|i| pair.rows + i * extra / wanted))?;
         let mut values = vec![0.0_f32; cols * wanted as usize];
         for i in 0..wanted {
             read(more, pair.rows + i * extra / wanted, &mut values[i as usize * cols..][..cols])?;
