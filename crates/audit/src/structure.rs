@@ -95,7 +95,8 @@ fn grids_of_models(
     let wanted = |part: &Part, anatomy: &Anatomy| {
         let picked = picked.iter().find(|(component, _)| *component == part.component).map(|(_, of)| of);
         let left_out = |of: &Vec<Option<u32>>| of.iter().any(Option::is_some) && !of.contains(&part.expert);
-        places_layers(part, anatomy) && !(part.expert.is_some() && picked.is_some_and(left_out))
+        let places = if params.blocks > 0 { places_layers_by_few_rows } else { places_layers };
+        places(part, anatomy) && !(part.expert.is_some() && picked.is_some_and(left_out))
     };
     let mut keep = |model: Model<'_>| {
         let mut layers = layers_of(model.anatomy, &wanted);
@@ -137,6 +138,13 @@ pub(crate) fn places_layers(part: &Part, anatomy: &Anatomy) -> bool {
     let tells =
         [rows, cols].iter().flatten().any(|m| m.axis != ChannelAxis::Residual && m.axis.holds_for(info));
     part.layer.is_some() && (tells || (!info.gated && labels_units(part, info)))
+}
+
+/// Whether that can be told from a few rows: by channels along the columns, of which each row has a value.
+pub(crate) fn places_layers_by_few_rows(part: &Part, anatomy: &Anatomy) -> bool {
+    let Some(info) = anatomy.component(part.component) else { return false };
+    let (_, cols) = channel_maps(part, info);
+    part.layer.is_some() && cols.is_some_and(|m| m.axis != ChannelAxis::Residual && m.axis.holds_for(info))
 }
 
 /// A sketch of the parts that `wanted` names, layer by layer on all threads; of a saved sketch, itself.

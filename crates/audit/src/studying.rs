@@ -42,7 +42,7 @@ pub(crate) fn refine(
     if found.tensors.is_empty() {
         judgement.not_tested.push(NotTested {
             what: "kind of change".to_owned(),
-            reason: "no tensor that is read by rows is paid for".to_owned(),
+            reason: "the budget pays for too few tensors".to_owned(),
         });
         return Ok(());
     }

@@ -26,6 +26,8 @@ use stemmata_model::{ReadError, Span, Weights};
 
 /// Pairs that are looked at.
 pub const MOST_TENSORS: usize = 256;
+/// Pairs without which nothing is said of the rest, where bytes are bounded.
+const LEAST_TENSORS: usize = 8;
 /// Elements of one pair that are looked at; more only where a single row is longer.
 pub const MOST_ELEMENTS: u64 = 1 << 16;
 /// Fewer rows or columns make a vector, which has no rank.
@@ -36,7 +38,8 @@ const SMALLEST_SIDE: u64 = 16;
 pub struct Extent<'a> {
     /// Worker threads; 0 means one per processor.
     pub threads: usize,
-    /// Bytes of either model that may be read, where these are bounded. Three quarters go to pairs, the rest to token embeddings.
+    /// Bytes of either model that may be read, where these are bounded. Three quarters go to pairs, the rest to token embeddings; nothing is read
+    /// where fewer than eight pairs are paid for.
     pub bytes: Option<u64>,
     /// Raised by the caller to stop.
     pub stop: &'a AtomicBool,
@@ -94,6 +97,9 @@ pub fn study(
         };
         while !chosen.is_empty() && cost(&chosen) > bytes / 4 * 3 {
             chosen = spread(chosen.len() - 1);
+        }
+        if chosen.len() < all.len().min(LEAST_TENSORS) {
+            return Ok(Study::default());
         }
     }
     let kept = chosen.len();
