@@ -1,10 +1,10 @@
 //! Sketches of the layers of one model, kept so that memory does not grow with their number.
 
 use crate::AuditError;
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io;
 use std::ops::Range;
 use stemmata_fingerprint::{Sketch, decode, encode};
+use stemmata_source::Scratch;
 
 /// Bytes of a model's layers that are kept in memory; beyond, they go to a file without a name where temporary files lie.
 const HELD: usize = 4 << 20;
@@ -24,12 +24,7 @@ pub(crate) struct KeptLayers {
 impl KeptLayers {
     /// Places for `layers` layers of the model that `bare` outlines, which names none of them yet.
     pub(crate) fn new(bare: Sketch, layers: usize) -> KeptLayers {
-        KeptLayers {
-            scratch: Scratch::Memory(Vec::new()),
-            end: 0,
-            places: vec![(0, 0); layers],
-            outline: bare,
-        }
+        KeptLayers { scratch: Scratch::new(HELD), end: 0, places: vec![(0, 0); layers], outline: bare }
     }
 
     /// Keeps layer `index`; layers come in any order.
@@ -77,42 +72,6 @@ impl KeptLayers {
             joined.units.extend(layer.units);
         }
         Ok(joined)
-    }
-}
-
-/// Bytes in memory until there are too many, then in a file; in memory to the end where no file can be made.
-enum Scratch {
-    Memory(Vec<u8>),
-    File(File),
-}
-
-impl Scratch {
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if let Scratch::Memory(held) = self
-            && held.len() + bytes.len() > HELD
-            && let Ok(mut file) = tempfile::tempfile()
-        {
-            file.write_all(held)?;
-            *self = Scratch::File(file);
-        }
-        match self {
-            Scratch::Memory(held) => held.extend_from_slice(bytes),
-            Scratch::File(file) => {
-                file.seek(SeekFrom::End(0))?;
-                file.write_all(bytes)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn read(&mut self, start: u64, bytes: &mut [u8]) -> io::Result<()> {
-        match self {
-            Scratch::Memory(held) => (&held[start as usize..]).read_exact(bytes),
-            Scratch::File(file) => {
-                file.seek(SeekFrom::Start(start))?;
-                file.read_exact(bytes)
-            }
-        }
     }
 }
 
@@ -170,7 +129,7 @@ mod tests {
             for index in (0..layers).rev() {
                 kept.keep(index, &layer(index as u32)).unwrap();
             }
-            assert_eq!(matches!(kept.scratch, Scratch::File(_)), layers == 40);
+            assert_eq!(kept.scratch.is_file(), layers == 40);
             let blocks = kept.blocks();
             assert!(blocks.iter().all(|block| block.len() <= 8), "256 KiB each");
             assert_eq!(

@@ -16,6 +16,7 @@ mod open;
 mod pipeline;
 #[cfg(feature = "net")]
 mod remote;
+mod scratch;
 mod shards;
 mod side;
 mod store;
@@ -31,4 +32,5 @@ pub use hash::{FileDigest, combined_digest, digest_files, inventory_digest};
 pub use open::{OpenOptions, Opened, open, read_prefix, read_whole};
 #[cfg(feature = "net")]
 pub use remote::FetchError;
+pub use scratch::Scratch;
 pub use weights::CheckpointWeights;

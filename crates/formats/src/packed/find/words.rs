@@ -116,10 +116,10 @@ impl Finder<'_> {
             return Err(SHAPES_DIFFER);
         }
         let zeros = piece("weight_zero_point");
-        if let Some(index) = zeros {
-            if self.word_matrix(index)? != (words(outputs, bits), groups) {
-                return Err(SHAPES_DIFFER);
-            }
+        if let Some(index) = zeros
+            && self.word_matrix(index)? != (words(outputs, bits), groups)
+        {
+            return Err(SHAPES_DIFFER);
         }
         let others: Vec<usize> = [scales, shape].into_iter().chain(zeros).collect();
         let stored = |index: usize| self.stored[index].clone();
