@@ -129,7 +129,7 @@ pub(crate) fn admit_sample(sample: &Sample, judgement: &mut Judgement) {
     if left > 0 {
         let blocks = match sample.blocks {
             1 => "one block of rows".to_owned(),
-            n => format!("{n} blocks of rows"),
+            n => format!("up to {n} blocks of rows"),
         };
         let skipped = match sample.skipped {
             0 => String::new(),
