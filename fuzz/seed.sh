@@ -50,8 +50,8 @@ printf '[{"model_api_name":"x","organization":"o","license":"MIT","released":"20
 printf '# c\nhf_org,region,notes\n01-ai,china,\n' > corpus/tables/regions
 printf '{"schema_version":"1.0.0","inputs":[{"role":"candidate","ref":"a"},{"role":"reference","ref":"b"}],"verdict":{"kind":"derived","tier":"exact","direction":"unknown"}}' > corpus/tables/report
 # One inventory of each packed scheme: its number, then what its extents and contents are drawn from.
-for scheme in 0 1 2 3 4 5 6 7 8 9; do
-    { printf "\\$(printf %o $((80 + scheme)))"; head -c 400 ../attacks/make.py; } > "corpus/packed/$scheme"
+for scheme in 0 1 2 3 4 5 6 7 8 9 10; do
+    { printf "\\$(printf %o $((88 + scheme)))"; head -c 400 ../attacks/make.py; } > "corpus/packed/$scheme"
 done
 # A sketch without its checksum, which the target appends.
 if stemmata=$(command -v stemmata || ls ../target/release/stemmata 2> /dev/null); then

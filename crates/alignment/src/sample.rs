@@ -10,7 +10,7 @@ use stemmata_model::Weights;
 /// What a budget bought.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
-    /// Blocks of rows of each matrix that has more.
+    /// Blocks of rows of each matrix that has more; some have one less, where not one more of each was paid for.
     pub blocks: u64,
     /// Values that are read of each side.
     pub values: u64,
@@ -32,7 +32,7 @@ impl Sample {
 }
 
 impl Plan {
-    /// Keeps of each pair what `bytes` of either model pay for: small tensors whole, of the others the same number of blocks of rows.
+    /// Keeps of each pair what `bytes` of either model pay for: small tensors whole, of the others the same number of blocks of rows, or one more.
     /// Pairs whose rows do not lie together in storage are taken out. Looks at extents and encodings, never at values. O(pairs · log rows).
     pub fn sample(&mut self, weights: [&dyn Weights; 2], bytes: u64, seed: u64) -> Sample {
         let (readable, others): (Vec<PairPlan>, Vec<PairPlan>) =
@@ -95,7 +95,20 @@ impl Plan {
             let middle = low.midpoint(high);
             if total(middle) <= bytes { low = middle } else { high = middle }
         }
-        (0..count).map(|index| blocks(index, low)).collect()
+        let mut chosen: Vec<Blocks> = (0..count).map(|index| blocks(index, low)).collect();
+        // What is left pays for one block more of evenly spaced pairs.
+        let mut left = bytes.saturating_sub(total(low));
+        let dearer = total(low + 1).saturating_sub(total(low));
+        let affordable = (u128::from(left) * count as u128 / u128::from(dearer.max(1))) as usize;
+        for index in (0..affordable.min(count)).map(|i| i * count / affordable.min(count)) {
+            let one_more = blocks(index, low + 1);
+            let price = cost(index, &one_more).saturating_sub(cost(index, &chosen[index]));
+            if price <= left {
+                left -= price;
+                chosen[index] = one_more;
+            }
+        }
+        chosen
     }
 }
 

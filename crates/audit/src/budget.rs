@@ -129,7 +129,7 @@ pub(crate) fn admit_sample(sample: &Sample, judgement: &mut Judgement) {
     if left > 0 {
         let blocks = match sample.blocks {
             1 => "one block of rows".to_owned(),
-            n => format!("{n} blocks of rows"),
+            n => format!("up to {n} blocks of rows"),
         };
         let skipped = match sample.skipped {
             0 => String::new(),
@@ -149,8 +149,4 @@ pub(crate) fn admit_sample(sample: &Sample, judgement: &mut Judgement) {
             "they are packed, or stored across their rows, so a few rows cost as much as all".to_owned(),
         );
     }
-    add(
-        "units, layers and residual channels in other places; the kind of change".to_owned(),
-        "looking for them reads more than the budget allows".to_owned(),
-    );
 }

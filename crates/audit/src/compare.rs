@@ -6,7 +6,9 @@ use crate::{
     AuditError, ContextStatistic, Controls, Finding, InputFacts, Relative, SearchMode, Settings, Subject,
     Watch,
 };
-use crate::{budget, context, controls, measuring, relatives, searching, sketching, structure, studying};
+use crate::{
+    budget, context, controls, measuring, relatives, sampled, searching, sketching, structure, studying,
+};
 use stemmata_alignment::{Measurement, Shapes, SymmetryCheck, measure_sketches, plan, search_plan};
 use stemmata_architecture::{ChannelAxis, Component, Term};
 use stemmata_evidence::{
@@ -78,10 +80,10 @@ pub fn compare(
                 budget::needs_everything("compare --relatives", settings, &all)?;
             }
             let (measurement, judgement) = match bytes {
-                Some(bytes) => within(bytes, [c, r], &storage, settings, watch)?,
+                Some(bytes) => sampled::within(bytes, [c, r], &storage, settings, watch)?,
                 None => {
                     let (measurement, mut judgement) = decide(models, &storage, None, settings, watch)?;
-                    studying::refine(&mut judgement, &measurement, c, r, settings)?;
+                    studying::refine(&mut judgement, &measurement, c, r, None, settings)?;
                     (measurement, judgement)
                 }
             };
@@ -142,29 +144,6 @@ pub fn compare(
     })
 }
 
-/// Measures and judges what `bytes` of each model pay for, at equal indices only. Which tests there are is known before anything is read,
-/// so the family holds these and no others.
-fn within(
-    bytes: u64,
-    [c, r]: [&Whole; 2],
-    storage: &StorageFacts,
-    settings: &Settings<'_>,
-    watch: Watch<'_>,
-) -> Result<(Measurement, Judgement), AuditError> {
-    let mut plan = plan(&c.anatomy, &r.anatomy);
-    if let Some(measurement) = budget::equal_by_digest([c, r], &plan) {
-        let mut judgement = judge(&measurement, storage, &settings.rule);
-        budget::admit_digests(&mut judgement);
-        return Ok((measurement, judgement));
-    }
-    let sample = plan.sample([c.weights(), r.weights()], bytes, settings.params.seed);
-    let mut measurement = measuring::of(&plan, [c.model(), r.model()], settings, watch)?;
-    measurement.sample = Some(sample);
-    let mut judgement = judge(&measurement, storage, &settings.rule);
-    measurement.sample.iter().for_each(|sample| budget::admit_sample(sample, &mut judgement));
-    Ok((measurement, judgement))
-}
-
 /// Measures and judges two models, as far as the decision on dependence goes. `checks` stand in for those of the models by
 /// themselves, so that a control is put to the tests that its original was put to.
 pub(crate) fn decide(
@@ -184,12 +163,12 @@ pub(crate) fn decide(
     }
     let shapes = [c, r].map(Shapes::of_anatomy);
     let judgement = look(&mut measurement, &shapes, &Pair::Models(models), storage, settings, watch)?;
-    let judgement = searching::run(models, judgement, &mut measurement, storage, settings, watch)?;
+    let judgement = searching::run(models, judgement, &mut measurement, storage, None, settings, watch)?;
     Ok((measurement, judgement))
 }
 
 /// Judges what was measured at equal indices, and looks for the map of layers where that asks for one.
-fn look(
+pub(crate) fn look(
     measurement: &mut Measurement,
     [ours, theirs]: &[Shapes; 2],
     pair: &Pair<'_>,

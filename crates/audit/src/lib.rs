@@ -16,11 +16,13 @@ mod heads;
 mod input;
 mod inspect;
 mod keeping;
+mod kept_layers;
 mod measuring;
 mod merging;
 mod moving;
 mod rating;
 mod relatives;
+mod sampled;
 mod searching;
 mod sketching;
 mod standings;
@@ -80,7 +82,7 @@ pub use stemmata_rating::{
     Limits as RatingLimits, Model as VoteModel, NextPair, NoFit, Options as RatingOptions, POINTS, RateError,
     Rating, Resampled, Scale, Sequential, Standing, Standings, Term, win_rate,
 };
-pub use stemmata_source::{Access, Backend, FileDigest, HUB, Secret, SourceError};
+pub use stemmata_source::{Access, Backend, FileDigest, HUB, S3Keys, Secret, SourceError};
 pub use stemmata_stats::{Interval, PKind, PValue};
 
 use std::path::Path;

@@ -125,7 +125,7 @@ fn relation(
     let storage = compare::storage_facts(candidate, reference);
     let models = [candidate.model(), reference.model()];
     let (measurement, mut judgement) = compare::decide(models, &storage, None, settings, watch)?;
-    studying::refine(&mut judgement, &measurement, candidate, reference, settings)?;
+    studying::refine(&mut judgement, &measurement, candidate, reference, None, settings)?;
     Ok(Seen::of(&judgement.verdict))
 }
 

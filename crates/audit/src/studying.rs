@@ -16,12 +16,13 @@ const MOVED: [&str; 7] = [
     "layers-reordered",
 ];
 
-/// Says what kind of change it is, where the pair depends and is not identical.
+/// Says what kind of change it is, where the pair depends and is not identical, from `bytes` of either model where these are bounded.
 pub(crate) fn refine(
     judgement: &mut Judgement,
     measurement: &Measurement,
     c: &Whole,
     r: &Whole,
+    bytes: Option<u64>,
     settings: &Settings<'_>,
 ) -> Result<(), AuditError> {
     // Where units or layers were found elsewhere only, differences at equal places say nothing of the kind of change.
@@ -36,18 +37,31 @@ pub(crate) fn refine(
         &plan,
         [&c.anatomy, &r.anatomy],
         [c.weights(), r.weights()],
-        settings.threads,
-        settings.stop,
+        &study::Extent { threads: settings.threads, bytes, stop: settings.stop },
     )?;
+    if found.tensors.is_empty() {
+        judgement.not_tested.push(NotTested {
+            what: "kind of change".to_owned(),
+            reason: "the budget pays for too few tensors".to_owned(),
+        });
+        return Ok(());
+    }
     stemmata_evidence::refine(judgement, measurement, &found);
     if found.sampled {
         judgement.not_tested.push(NotTested {
             what: "kind of change in all weights".to_owned(),
-            reason: format!(
-                "at most {} tensors and about {} values of each were looked at",
-                study::MOST_TENSORS,
-                study::MOST_ELEMENTS
-            ),
+            reason: match bytes {
+                None => format!(
+                    "at most {} tensors and about {} values of each were looked at",
+                    study::MOST_TENSORS,
+                    study::MOST_ELEMENTS
+                ),
+                Some(_) => format!(
+                    "the budget pays for {} values of {} tensors",
+                    found.tensors.iter().map(|tensor| tensor.elements.n).sum::<u64>(),
+                    found.tensors.len()
+                ),
+            },
         });
     }
     Ok(())

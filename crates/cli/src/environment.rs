@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use stemmata_audit::{Access, HUB, Secret};
+use stemmata_audit::{Access, HUB, S3Keys, Secret};
 
 /// Reads `HF_ENDPOINT`, `HF_HOME`, `HF_HUB_CACHE`, `HF_HUB_OFFLINE`, `HF_TOKEN`, `MODELSCOPE_CACHE`, `MODELSCOPE_DOMAIN`, `OLLAMA_MODELS`,
-/// `AWS_ENDPOINT_URL_S3`, `HTTPS_PROXY`, `XDG_CACHE_HOME`, `HOME` and `STEMMATA_CACHE`.
+/// `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION`, `AWS_DEFAULT_REGION`,
+/// `GOOGLE_OAUTH_ACCESS_TOKEN`, `HTTPS_PROXY`, `XDG_CACHE_HOME`, `HOME` and `STEMMATA_CACHE`.
 pub(crate) fn access(offline: bool, stop: Arc<AtomicBool>) -> Access {
     access_from(&|name| std::env::var(name).ok().filter(|value| !value.is_empty()), offline, stop)
 }
@@ -47,6 +48,8 @@ fn access_from(variable: &dyn Fn(&str) -> Option<String>, offline: bool, stop: A
         hub,
         modelscope: modelscope.unwrap_or_else(|| Access::default().modelscope),
         s3: variable("AWS_ENDPOINT_URL_S3").or_else(|| variable("AWS_ENDPOINT_URL")).map(endpoint),
+        s3_keys: s3_keys(variable),
+        gcs_token: variable("GOOGLE_OAUTH_ACCESS_TOKEN").and_then(|word| Secret::new(&word)),
         proxy: ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
             .iter()
             .find_map(|name| variable(name)),
@@ -54,6 +57,13 @@ fn access_from(variable: &dyn Fn(&str) -> Option<String>, offline: bool, stop: A
         stop,
         ..Access::default()
     }
+}
+
+fn s3_keys(variable: &dyn Fn(&str) -> Option<String>) -> Option<S3Keys> {
+    let region = variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION"));
+    let session = variable("AWS_SESSION_TOKEN");
+    let (id, secret) = (variable("AWS_ACCESS_KEY_ID")?, variable("AWS_SECRET_ACCESS_KEY")?);
+    S3Keys::new(&id, &secret, session.as_deref(), region.as_deref())
 }
 
 #[cfg(test)]

@@ -73,7 +73,8 @@ pub fn spool_model<S: Read + Write + Seek>(
 }
 
 /// What tells layers apart, in a fraction of the time: as [`sketch_model`], without digests and norms of whole tensors (they are zero) and without
-/// the residual channels of layers, which all layers share. The channels that are kept are the same, bit for bit.
+/// the residual channels of layers, which all layers share. The channels that are kept are the same, bit for bit, where all rows are read; of a sample
+/// all layers give up the same rows.
 pub fn sketch_layers(
     weights: &dyn Weights,
     anatomy: &Anatomy,
@@ -207,7 +208,9 @@ impl Builder<'_> {
     /// The rows that are read of a part, where not all are; none where a few rows cost as much as all.
     fn sample(&self, part: &Part) -> Option<Blocks> {
         let (view, params) = (&part.view, &self.params);
-        let place = (part.component, part.layer, part.expert);
+        // Layers of any number can be held against each other only where they give up the same rows.
+        let layer = part.layer.filter(|_| self.whole);
+        let place = (part.component, layer, part.expert);
         let readable = row_cost(self.weights, view, view.cols).is_some();
         let count = if readable { u64::from(params.blocks) } else { 0 };
         let salt = salt(place, (part.role, part.term), params.seed);

@@ -128,6 +128,35 @@ pub struct Sketch {
     pub checks: Vec<(Component, SelfCheck)>,
 }
 
+impl Sketch {
+    /// Which layers and channels there are, without what was kept of any of them: O(tensors) bytes.
+    pub fn outline(&self) -> Sketch {
+        let bare =
+            |factor: &Factor| Factor { norms: Vec::new(), scales: Vec::new(), codes: Vec::new(), ..*factor };
+        let groups = self
+            .groups
+            .iter()
+            .map(|group| GroupSketch { factors: group.factors.iter().map(bare).collect(), ..*group });
+        let units =
+            self.units.iter().map(|units| UnitSketch { scales: Vec::new(), codes: Vec::new(), ..*units });
+        Sketch {
+            params: self.params,
+            reference: self.reference.clone(),
+            digest: self.digest.clone(),
+            format: self.format.clone(),
+            family: self.family.clone(),
+            inferred: self.inferred,
+            parameters: self.parameters,
+            bytes_read: self.bytes_read,
+            components: self.components.clone(),
+            parts: Vec::new(),
+            groups: groups.collect(),
+            units: units.collect(),
+            checks: Vec::new(),
+        }
+    }
+}
+
 /// `Ok` when two sketches can be compared, otherwise the name of the first parameter that differs.
 pub fn comparable(a: &Sketch, b: &Sketch) -> Result<(), &'static str> {
     let (a, b) = (&a.params, &b.params);

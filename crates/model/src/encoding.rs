@@ -23,10 +23,12 @@ pub enum DType {
     I32,
     I16,
     I8,
+    I4,
     U64,
     U32,
     U16,
     U8,
+    U4,
     Bool,
     C64,
 }
@@ -41,7 +43,7 @@ impl DType {
             F16 | BF16 | I16 | U16 => 16,
             F8E4M3 | F8E5M2 | F8E8M0 | F8E4M3Fnuz | F8E5M2Fnuz | I8 | U8 | Bool => 8,
             F6E2M3 | F6E3M2 => 6,
-            F4 => 4,
+            F4 | I4 | U4 => 4,
         }
     }
 
@@ -74,10 +76,12 @@ impl DType {
             I32 => "i32",
             I16 => "i16",
             I8 => "i8",
+            I4 => "i4",
             U64 => "u64",
             U32 => "u32",
             U16 => "u16",
             U8 => "u8",
+            U4 => "u4",
             Bool => "bool",
             C64 => "c64",
         }
@@ -208,7 +212,7 @@ impl Encoding {
     pub fn granule(self) -> Option<(u32, u32)> {
         match self {
             Encoding::Plain(dtype) if dtype.bits() % 8 == 0 => Some((1, dtype.bits() / 8)),
-            Encoding::Plain(DType::F4) => Some((2, 1)),
+            Encoding::Plain(DType::F4 | DType::I4 | DType::U4) => Some((2, 1)),
             Encoding::Plain(_) | Encoding::Packed(_) | Encoding::Opaque(_) => None,
             Encoding::Quantized(block) => Some(block.layout()),
         }

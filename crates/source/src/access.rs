@@ -35,6 +35,49 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// Keys of an account with an S3-compatible store. Requests are signed with them; of the keys only the identifier and the session travel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct S3Keys {
+    #[cfg_attr(not(feature = "net"), allow(dead_code, reason = "only requests are signed"))]
+    pub(crate) id: Secret,
+    #[cfg_attr(not(feature = "net"), allow(dead_code, reason = "only requests are signed"))]
+    pub(crate) secret: Secret,
+    #[cfg_attr(not(feature = "net"), allow(dead_code, reason = "only requests are signed"))]
+    pub(crate) session: Option<Secret>,
+    pub(crate) region: String,
+}
+
+impl S3Keys {
+    /// Nothing where a word is empty or could not stand in a header. Without a region, or with something else in its place, it is `us-east-1`, which
+    /// stores other than Amazon's take.
+    pub fn new(id: &str, secret: &str, session: Option<&str>, region: Option<&str>) -> Option<S3Keys> {
+        let is_region = |text: &&str| {
+            !text.is_empty()
+                && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        };
+        let session = match session {
+            Some(word) => Some(Secret::new(word)?),
+            None => None,
+        };
+        Some(S3Keys {
+            id: Secret::new(id).filter(|id| !id.0.contains(['/', ',']))?,
+            secret: Secret::new(secret)?,
+            session,
+            region: region.filter(is_region).unwrap_or("us-east-1").to_owned(),
+        })
+    }
+}
+
+/// What shows a server who asks.
+#[cfg(feature = "net")]
+#[derive(Clone)]
+pub(crate) enum Credential {
+    /// Sent as it is.
+    Bearer(Secret),
+    /// Signed with.
+    S3(Box<S3Keys>),
+}
+
 /// Where references lead, and what may be asked there. The default knows no local store, no token and no cache, and is offline.
 #[derive(Clone, Debug)]
 pub struct Access {
@@ -54,8 +97,12 @@ pub struct Access {
     pub modelscope: String,
     /// An S3-compatible store (`AWS_ENDPOINT_URL_S3`), buckets in the path; Amazon's, buckets in the host, without.
     pub s3: Option<String>,
+    /// Requests to that store, or to Amazon's, are signed with these; without, only what everybody may read is.
+    pub s3_keys: Option<S3Keys>,
     /// Google Cloud Storage, or what stands in for it.
     pub gcs: String,
+    /// Sent to that store's own host and to no other.
+    pub gcs_token: Option<Secret>,
     /// Through which proxy (`HTTPS_PROXY`).
     pub proxy: Option<String>,
     /// Where ranges that were fetched are kept.
@@ -79,7 +126,9 @@ impl Default for Access {
             hub_token: None,
             modelscope: MODELSCOPE.to_owned(),
             s3: None,
+            s3_keys: None,
             gcs: "https://storage.googleapis.com".to_owned(),
+            gcs_token: None,
             proxy: None,
             cache: None,
             pause: Duration::from_millis(400),
@@ -99,5 +148,10 @@ mod tests {
         assert_eq!(format!("{secret:?}"), "…");
         assert_eq!(Secret::new("two\r\nlines"), None);
         assert_eq!(Secret::new("  "), None);
+        let keys = S3Keys::new("AKID", "hidden-1", Some("hidden-2"), Some("eu-west-1")).unwrap();
+        assert!(!format!("{keys:?}").contains("hidden"));
+        assert_eq!(S3Keys::new("AK/ID", "word", None, None), None);
+        assert_eq!(S3Keys::new("AKID", "word", Some("two lines\n."), None), None);
+        assert_eq!(S3Keys::new("AKID", "word", None, Some("a.example/")).unwrap().region, "us-east-1");
     }
 }

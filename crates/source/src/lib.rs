@@ -16,6 +16,7 @@ mod open;
 mod pipeline;
 #[cfg(feature = "net")]
 mod remote;
+mod scratch;
 mod shards;
 mod side;
 mod store;
@@ -23,7 +24,7 @@ mod stored;
 mod stores;
 mod weights;
 
-pub use access::{Access, HUB, MODELSCOPE, Secret};
+pub use access::{Access, HUB, MODELSCOPE, S3Keys, Secret};
 pub use cache::{keep_sketch, kept_sketch};
 pub use error::SourceError;
 pub use file::{Backend, FileBytes, FileId};
@@ -31,4 +32,5 @@ pub use hash::{FileDigest, combined_digest, digest_files, inventory_digest};
 pub use open::{OpenOptions, Opened, open, read_prefix, read_whole};
 #[cfg(feature = "net")]
 pub use remote::FetchError;
+pub use scratch::Scratch;
 pub use weights::CheckpointWeights;

@@ -25,7 +25,7 @@ fn reference(case: &str) -> String {
 fn cases() -> BTreeMap<String, Vec<Vec<String>>> {
     let mut cases: BTreeMap<String, Vec<Vec<String>>> = BTreeMap::new();
     let read = |name: &str| std::fs::read_to_string(golden().join(name)).unwrap();
-    for line in (read("index.tsv") + &read("tools.tsv")).lines() {
+    for line in (read("index.tsv") + &read("tools.tsv") + &read("compressed.tsv")).lines() {
         let line: Vec<String> = line.split('\t').map(str::to_owned).collect();
         cases.entry(line[0].clone()).or_default().push(line);
     }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use stemmata_model::{ModelRef, ReadError, Weights};
-use stemmata_source::{Access, OpenOptions, Opened, Secret, SourceError, open};
+use stemmata_source::{Access, OpenOptions, Opened, S3Keys, Secret, SourceError, open};
 
 const NAME: &str = "acme/nova";
 
@@ -290,6 +290,117 @@ fn other_places_read_like_the_directory_they_came_from() {
     {
         assert!(try_open(text, &all).is_err(), "{text}");
     }
+}
+
+/// HMAC-SHA256 as RFC 2104 defines it, so that what signs is not checked by itself.
+fn keyed(key: &[u8], text: &[u8]) -> Vec<u8> {
+    let mut block = [0_u8; 64];
+    block[..key.len()].copy_from_slice(key);
+    let pad = |with: u8| block.map(|byte| byte ^ with);
+    let inner = Sha256::digest([&pad(0x36)[..], text].concat());
+    Sha256::digest([&pad(0x5c)[..], &inner].concat()).to_vec()
+}
+
+/// Whether a request carries the signature that these keys give it, made up from what arrived.
+fn is_signed(asked: &hub::Asked<'_>, id: &str, secret: &str, region: &str) -> Option<()> {
+    let header = |name: &str| Some(&asked.headers.iter().find(|(n, _)| n == name)?.1);
+    let rest = header("authorization")?.strip_prefix("AWS4-HMAC-SHA256 Credential=")?;
+    let (scope, rest) = rest.split_once(",SignedHeaders=")?;
+    let (names, signature) = rest.split_once(",Signature=")?;
+    let moment = header("x-amz-date")?;
+    let day = &moment[..8];
+    let place = format!("{day}/{region}/s3/aws4_request");
+    // Whatever decides the answer is signed.
+    let needed = ["host", "range", "x-amz-date", "x-amz-content-sha256", "x-amz-security-token"];
+    let present = needed.into_iter().filter(|name| header(name).is_some());
+    if scope != format!("{id}/{place}") || present.collect::<Vec<_>>().join(";").len() != names.len() {
+        return None;
+    }
+    let (path, query) = asked.path.split_once('?').unwrap_or((asked.path, ""));
+    let mut pairs: Vec<String> = query.split('&').map(str::to_owned).collect();
+    pairs.sort();
+    let headers: Vec<String> =
+        names.split(';').map(|name| Some(format!("{name}:{}\n", header(name)?))).collect::<Option<_>>()?;
+    let body = header("x-amz-content-sha256")?;
+    let request = format!("GET\n{path}\n{}\n{}\n{names}\n{body}", pairs.join("&"), headers.concat());
+    let text = format!("AWS4-HMAC-SHA256\n{moment}\n{place}\n{}", digest(request.as_bytes()));
+    let mut key = format!("AWS4{secret}").into_bytes();
+    for part in [day, region, "s3", "aws4_request"] {
+        key = keyed(&key, part.as_bytes());
+    }
+    let expected: String = keyed(&key, text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    (signature == expected).then_some(())
+}
+
+#[test]
+fn a_private_store_is_asked_with_signatures() {
+    let guard: hub::Guard = std::sync::Arc::new(|asked| {
+        is_signed(asked, "AKID", "word", "eu-west-1").map_or(Some(403), |()| None)
+    });
+    let of = |faults| {
+        let repositories = BTreeMap::from([(NAME.to_owned(), nova())]);
+        Hub::guarded(repositories, faults, Manners::default(), Some(guard.clone()))
+    };
+    let hub = of(Faults::default());
+    let with = |hub: &Hub, keys| Access { s3: Some(hub.url.clone()), s3_keys: keys, ..access(hub) };
+    let keys = |id, secret, session, region| S3Keys::new(id, secret, session, Some(region));
+    for session in [None, Some("session")] {
+        let good = with(&hub, keys("AKID", "word", session, "eu-west-1"));
+        assert_eq!(values(&try_open("s3://store/acme/nova", &good).unwrap()).unwrap(), local());
+    }
+    let wrong = [
+        None,
+        keys("AKID", "other", None, "eu-west-1"),
+        keys("OTHER", "word", None, "eu-west-1"),
+        keys("AKID", "word", None, "us-east-1"),
+    ];
+    for wrong in wrong {
+        let error = try_open("s3://store/acme/nova", &with(&hub, wrong)).map(|_| ()).unwrap_err();
+        assert!(error.to_string().contains("eu-west-1"), "{error}");
+        assert!(error.hint().unwrap().contains("AWS_REGION"));
+    }
+    // Every request is signed anew, also one that is made again.
+    let hub = of(Faults { hang_up: 0.1, cut: 0.1, busy: 0.1, ..Faults::all(7, 0.0) });
+    let good = with(&hub, keys("AKID", "word", None, "eu-west-1"));
+    assert_eq!(values(&try_open("s3://store/acme/nova", &good).unwrap()).unwrap(), local());
+}
+
+#[test]
+fn a_token_goes_to_its_store_and_nowhere_else() {
+    let guard: hub::Guard = std::sync::Arc::new(|asked| {
+        let sent = asked.headers.iter().find(|(name, _)| name == "authorization");
+        if sent.is_some_and(|(_, value)| value == "Bearer ya29.word") { None } else { Some(401) }
+    });
+    let manners = Manners { store_redirects: true, ..Manners::default() };
+    let start = |guard: Option<hub::Guard>| {
+        let repositories = BTreeMap::from([(NAME.to_owned(), nova())]);
+        Hub::guarded(repositories, Faults::default(), manners, guard)
+    };
+    let (hub, token) = (start(Some(guard)), Secret::new("ya29.word"));
+    let with = Access { gcs: hub.url.clone(), gcs_token: token.clone(), ..access(&hub) };
+    assert_eq!(values(&try_open("gs://store/acme/nova", &with).unwrap()).unwrap(), local());
+    let without = Access { gcs_token: None, ..with.clone() };
+    assert!(try_open("gs://store/acme/nova", &without).is_err());
+    let count = |n: &std::sync::atomic::AtomicU64| n.load(std::sync::atomic::Ordering::Relaxed);
+    // The caches, to which the store sends, never saw it.
+    assert!(count(&hub.counts().ranges) > 0);
+    assert_eq!(count(&hub.counts().leaked), 0);
+    // Nor does a hub, or a store of the other kind, see what is for this one; and keys do not travel along a redirect.
+    let keys = S3Keys::new("AKID", "word", Some("session"), None);
+    let open = start(None);
+    let both = Access {
+        gcs_token: token,
+        s3_keys: keys,
+        s3: Some(open.url.clone()),
+        gcs: open.url.clone(),
+        ..access(&open)
+    };
+    for text in ["hf:acme/nova", "s3://store/acme/nova", "gs://store/acme/nova"] {
+        let before = count(&open.counts().authorized);
+        assert_eq!(values(&try_open(text, &both).unwrap()).unwrap(), local());
+        assert_eq!(count(&open.counts().authorized) > before, !text.starts_with("hf:"), "{text}");
+    }
+    assert_eq!(count(&open.counts().leaked), 0);
 }
 
 #[test]

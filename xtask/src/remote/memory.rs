@@ -14,12 +14,16 @@ use stemmata_stats::SplitMix64;
 /// Layers of the models; one layer of the shape below is 0.436 GB.
 const LAYERS: [u64; 7] = [2, 4, 9, 18, 36, 73, 146];
 
-/// One point of the chart.
+/// What is run, with the colour of its line.
+const SERIES: [(&str, &str); 3] =
+    [("sketch", "#0072b2"), ("compare, dependent pair", "#009e73"), ("compare, independent pair", "#d55e00")];
+
+/// One size.
 struct Point {
     gigabytes: f64,
-    /// `sketch`, `compare`; bytes.
-    peaks: [u64; 2],
-    seconds: [f64; 2],
+    layers: u64,
+    /// Of each series: bytes and seconds.
+    runs: [(u64, f64); 3],
 }
 
 /// `--tool PATH` is a release build of the command line, `--scratch DIR` takes the sparse files, `--out FILE` the chart. `--most GB` ends earlier;
@@ -44,23 +48,21 @@ pub(crate) fn run(options: &[String]) -> Result<(), Failure> {
         }
     }
     let mut points = Vec::new();
-    println!(
-        "| size of each model | peak of sketch | seconds | peak of compare | seconds |\n|---|---|---|---|---|"
-    );
+    let names = SERIES.map(|(name, _)| format!(" peak of {name} | seconds |"));
+    println!("| size of each model | layers |{}\n|---|---|---|---|---|---|---|---|", names.concat());
     for layers in LAYERS {
         let gigabytes = header(&shape(layers)).1 as f64 / 1e9;
         if gigabytes > most {
             break;
         }
-        // Printed sizes have one decimal.
-        let known = earlier.iter().position(|point: &Point| (point.gigabytes - gigabytes).abs() < 0.06);
+        let known = earlier.iter().position(|point: &Point| point.layers == layers);
         let point = match known {
             Some(known) => earlier.swap_remove(known),
             None => measure(layers, &tool, &scratch)?,
         };
-        let [sketch, compare] = point.peaks.map(|bytes| bytes as f64 / 1e6);
-        let [a, b] = point.seconds;
-        println!("| {:.1} GB | {sketch:.0} MB | {a:.0} | {compare:.0} MB | {b:.0} |", point.gigabytes);
+        let runs =
+            point.runs.map(|(bytes, seconds)| format!(" {:.0} MB | {seconds:.0} |", bytes as f64 / 1e6));
+        println!("| {:.1} GB | {layers} |{}", point.gigabytes, runs.concat());
         points.push(point);
         // After each point, so that a run that is ended early leaves what it has.
         fs::write(&out, chart(&points)?)?;
@@ -81,8 +83,9 @@ fn printed(text: &str) -> Vec<Point> {
         let cells = line.trim().trim_matches('|').split('|');
         let numbers = cells.map(|cell| cell.split_whitespace().next()?.parse::<f64>().ok());
         let numbers: Vec<f64> = numbers.collect::<Option<_>>()?;
-        let &[gigabytes, sketch, a, compare, b] = numbers.as_slice() else { return None };
-        Some(Point { gigabytes, peaks: [sketch, compare].map(|mb| (mb * 1e6) as u64), seconds: [a, b] })
+        let &[gigabytes, layers, a, b, c, d, e, f] = numbers.as_slice() else { return None };
+        let runs = [(a, b), (c, d), (e, f)].map(|(mb, seconds)| ((mb * 1e6) as u64, seconds));
+        Some(Point { gigabytes, layers: layers as u64, runs })
     };
     text.lines().filter_map(row).collect()
 }
@@ -90,13 +93,16 @@ fn printed(text: &str) -> Vec<Point> {
 /// Bytes of noise at the start of each tensor, so that there are products to keep: whole rows.
 const NOISE: usize = 1 << 19;
 
-/// Two sparse models of that many layers. The first rows of every tensor are noise, and what follows is zero, which costs the readers the same
-/// memory as any other value.
+/// Noise of the child on top of the weights of its parent, as a share of them.
+const CHANGE: f64 = 0.05;
+
+/// Three sparse models of that many layers: one, its child, and one that is independent of both. The first rows of every tensor are noise, and what
+/// follows is zero, which costs the readers the same memory as any other value.
 fn measure(layers: u64, tool: &Path, scratch: &Path) -> Result<Point, Box<dyn Error>> {
     let shape = shape(layers);
     let (head, bytes, _) = header(&shape);
     let starts = starts(&head)?;
-    for (seed, name) in (1..).zip(["candidate", "reference"]) {
+    for (seed, change, name) in [(1, 0.0, "parent"), (1, CHANGE, "child"), (2, 0.0, "other")] {
         let folder = scratch.join(name);
         fs::create_dir_all(&folder)?;
         fs::write(folder.join("config.json"), config(&shape))?;
@@ -104,21 +110,26 @@ fn measure(layers: u64, tool: &Path, scratch: &Path) -> Result<Point, Box<dyn Er
         fs::write(&file, &head)?;
         let mut file = fs::OpenOptions::new().write(true).open(&file)?;
         file.set_len(head.len() as u64 + bytes)?;
-        let mut random = SplitMix64::new(seed);
+        let (mut random, mut of_change) = (SplitMix64::new(seed), SplitMix64::new(seed + 100));
         for (start, end) in &starts {
             let wanted = NOISE.min((end - start) as usize) / 2;
-            let noise = (0..wanted).flat_map(|_| bf16::from_f64(0.02 * random.normal()).to_le_bytes());
+            let mut value = || 0.02 * (random.normal() + change * of_change.normal());
+            let noise = (0..wanted).flat_map(|_| bf16::from_f64(value()).to_le_bytes());
             file.seek(SeekFrom::Start(head.len() as u64 + start))?;
             file.write_all(&noise.collect::<Vec<u8>>())?;
         }
     }
-    let [candidate, reference] = ["candidate", "reference"].map(|name| scratch.join(name));
+    let [parent, child, other] = ["parent", "child", "other"].map(|name| scratch.join(name));
     let sketch = scratch.join("model.sketch");
-    let (mut of_sketch, mut of_compare) = (Command::new(tool), Command::new(tool));
-    of_sketch.arg("sketch").arg(&reference).arg("-o").arg(&sketch);
-    of_compare.arg("compare").args([&candidate, &reference]).args(["--search", "never"]);
-    let (a, b) = (peak(of_sketch)?, peak(of_compare)?);
-    Ok(Point { gigabytes: bytes as f64 / 1e9, peaks: [a.0, b.0], seconds: [a.1, b.1] })
+    let mut of_sketch = Command::new(tool);
+    of_sketch.arg("sketch").arg("--no-cache").arg(&parent).arg("-o").arg(&sketch);
+    let beside = |candidate: &PathBuf| {
+        let mut command = Command::new(tool);
+        command.arg("compare").args([candidate, &parent]).args(["--search", "never"]);
+        command
+    };
+    let runs = [peak(of_sketch)?, peak(beside(&child))?, peak(beside(&other))?];
+    Ok(Point { gigabytes: bytes as f64 / 1e9, layers, runs })
 }
 
 /// Where each tensor begins and ends behind the header.
@@ -160,8 +171,9 @@ const MARGIN: f64 = 56.0;
 
 /// Size on a logarithmic axis, memory on a linear one that starts at zero.
 fn chart(points: &[Point]) -> Result<String, Box<dyn Error>> {
-    let largest = points.iter().flat_map(|p| p.peaks).max().unwrap_or(1) as f64 / 1e6;
-    let top = (largest * 1.25 / 50.0).ceil() * 50.0;
+    let largest = points.iter().flat_map(|p| p.runs).map(|run| run.0).max().unwrap_or(1) as f64 / 1e6;
+    // Four even steps, and no smaller range: what does not grow should not look as if it did.
+    let top = (largest * 1.25 / 40.0).ceil() * 40.0;
     let x = |gigabytes: f64| MARGIN + (gigabytes.log2() + 0.5) / 7.0 * (WIDTH - 2.0 * MARGIN);
     let y = |megabytes: f64| HEIGHT - MARGIN - megabytes / top * (HEIGHT - 2.0 * MARGIN);
     let mut svg = format!(
@@ -184,8 +196,9 @@ fn chart(points: &[Point]) -> Result<String, Box<dyn Error>> {
         let (at, below) = (x(f64::from(size)), HEIGHT - MARGIN + 18.0);
         writeln!(svg, "<text x=\"{at:.1}\" y=\"{below:.1}\" text-anchor=\"middle\">{size} GB</text>")?;
     }
-    for (series, (name, colour)) in [("sketch", "#0072b2"), ("compare", "#d55e00")].into_iter().enumerate() {
-        let place = |p: &Point| (x(p.gigabytes), y(p.peaks[series] as f64 / 1e6));
+    let mut labels: Vec<(f64, f64, usize)> = Vec::new();
+    for (series, (_, colour)) in SERIES.into_iter().enumerate() {
+        let place = |p: &Point| (x(p.gigabytes), y(p.runs[series].0 as f64 / 1e6));
         let line: Vec<String> =
             points.iter().map(|p| format!("{:.1},{:.1}", place(p).0, place(p).1)).collect();
         writeln!(
@@ -196,14 +209,20 @@ fn chart(points: &[Point]) -> Result<String, Box<dyn Error>> {
         for (cx, cy) in points.iter().map(place) {
             writeln!(svg, "<circle cx=\"{cx:.1}\" cy=\"{cy:.1}\" r=\"3\" fill=\"{colour}\"/>")?;
         }
-        if let Some((cx, cy)) = points.last().map(place) {
-            let text = format!(
-                "<text x=\"{:.1}\" y=\"{:.1}\" fill=\"{colour}\" text-anchor=\"end\">{name}</text>",
-                cx,
-                cy - 8.0
-            );
-            writeln!(svg, "{text}")?;
-        }
+        labels.extend(points.last().map(place).map(|(cx, cy)| (cy, cx, series)));
+    }
+    // The lowest line is named below it, the others above it, each clear of the one before.
+    labels.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let mut before = HEIGHT;
+    for (index, (cy, cx, series)) in labels.into_iter().enumerate() {
+        let (name, colour) = SERIES[series];
+        let at = if index == 0 { cy + 16.0 } else { (cy - 8.0).min(before - 14.0) };
+        writeln!(
+            svg,
+            "<text x=\"{cx:.1}\" y=\"{at:.1}\" fill=\"{colour}\" text-anchor=\"end\">{name}</text>"
+        )?;
+        // The line itself lies between the first name and the second.
+        before = if index == 0 { cy + 6.0 } else { at };
     }
     writeln!(
         svg,

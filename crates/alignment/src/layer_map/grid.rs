@@ -4,7 +4,9 @@ use super::blocks::{add_products, experts_of, feed_forward};
 use super::{LayerCell, SignOutcome};
 use crate::fixed::count_fixed;
 use std::collections::{BTreeMap, BTreeSet};
-use stemmata_architecture::{Anatomy, ChannelAxis, Component, channel_maps, labels_units};
+use stemmata_architecture::{
+    Anatomy, ChannelAxis, ChannelMap, Component, Part, Role, channel_maps, labels_units,
+};
 use stemmata_fingerprint::{Factor, GroupSketch, Sketch, UnitSketch};
 
 /// Larger grids are not made: 1024 layers on either side are beyond any model, and a hostile file could name millions.
@@ -177,38 +179,79 @@ pub fn layer_grids(
     excluded: &[Exclusion],
     go_on: &mut dyn FnMut() -> bool,
 ) -> Vec<LayerGrid> {
-    let shapes = [Shapes::of_sketch(candidate), Shapes::of_sketch(reference)];
-    let mut grids = Vec::new();
-    for component in Component::ALL {
-        if shapes[0].tests_of(&shapes[1], component) == 0 {
-            continue;
-        }
-        let (ours, theirs) = (layers(candidate, component, excluded), layers(reference, component, excluded));
-        let experts = picked_experts(candidate, component, ours.keys().copied());
-        let mut cells = Vec::with_capacity(ours.len() * theirs.len());
-        for c in ours.values() {
-            if !go_on() {
-                return Vec::new();
-            }
-            cells.extend(theirs.values().map(|r| cell(c, r, &experts, candidate)));
-        }
-        grids.push(LayerGrid {
-            component,
-            candidate_layers: ours.keys().copied().collect(),
-            reference_layers: theirs.keys().copied().collect(),
-            cells,
-        });
-    }
-    grids
+    let mut filling = GridFilling::new(candidate, reference, excluded);
+    if filling.fill(candidate, reference, go_on) { filling.finish() } else { Vec::new() }
 }
 
-/// Evenly spaced experts of the layer that has most of them; `[None]` for dense blocks.
-fn picked_experts(
-    sketch: &Sketch,
-    component: Component,
-    layers: impl Iterator<Item = u32>,
-) -> Vec<Option<u32>> {
-    let all: BTreeSet<Option<u32>> = layers.flat_map(|layer| experts_of(sketch, component, layer)).collect();
+/// Grids that are filled some rows and columns at a time, for models whose sketches are not all in memory. The outcome is that of
+/// [`layer_grids`], bit for bit, once every layer has met every other.
+pub struct GridFilling {
+    /// Each with the experts that take part.
+    grids: Vec<(LayerGrid, Vec<Option<u32>>)>,
+    excluded: Vec<Exclusion>,
+}
+
+impl GridFilling {
+    /// Empty grids of the extents that two sketches ask for; their outlines ([`Sketch::outline`]) will do.
+    pub fn new(candidate: &Sketch, reference: &Sketch, excluded: &[Exclusion]) -> GridFilling {
+        let shapes = [Shapes::of_sketch(candidate), Shapes::of_sketch(reference)];
+        let asked = |component: &Component| shapes[0].tests_of(&shapes[1], *component) > 0;
+        let numbers =
+            |sketch, component| layers(sketch, component, excluded).into_keys().collect::<Vec<u32>>();
+        let grid = |component: Component| {
+            let (rows, columns) = (numbers(candidate, component), numbers(reference, component));
+            let experts = rows.iter().flat_map(|layer| experts_of(candidate, component, *layer)).collect();
+            let cells = vec![LayerCell::default(); rows.len() * columns.len()];
+            let grid = LayerGrid { component, candidate_layers: rows, reference_layers: columns, cells };
+            (grid, picked_experts(experts))
+        };
+        GridFilling {
+            grids: Component::ALL.into_iter().filter(asked).map(grid).collect(),
+            excluded: excluded.to_vec(),
+        }
+    }
+
+    /// Measures the layers of `candidate` against those of `reference`, each a whole sketch or some layers of it. Returns whether it
+    /// went on to the end; `go_on` is asked once per row.
+    pub fn fill(&mut self, candidate: &Sketch, reference: &Sketch, go_on: &mut dyn FnMut() -> bool) -> bool {
+        for (grid, experts) in &mut self.grids {
+            let ours = layers(candidate, grid.component, &self.excluded);
+            let theirs = layers(reference, grid.component, &self.excluded);
+            for (layer, c) in &ours {
+                if !go_on() {
+                    return false;
+                }
+                let Ok(row) = grid.candidate_layers.binary_search(layer) else { continue };
+                for (layer, r) in &theirs {
+                    if let Ok(column) = grid.reference_layers.binary_search(layer) {
+                        grid.cells[row * grid.reference_layers.len() + column] =
+                            cell(c, r, experts, candidate);
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    /// What was measured; cells that were never filled hold no test.
+    pub fn finish(self) -> Vec<LayerGrid> {
+        self.grids.into_iter().map(|(grid, _)| grid).collect()
+    }
+}
+
+/// The experts of a component that take part in its grid, evenly spaced; known before anything is read.
+pub fn experts_in_grid(candidate: &Anatomy, component: Component) -> Vec<Option<u32>> {
+    let hidden = |part: &&Part| {
+        let maps = candidate.component(component).map_or((None, None), |info| channel_maps(part, info));
+        let shared = matches!(part.role, Role::SharedUp | Role::SharedDown);
+        let is_hidden = |map: Option<ChannelMap>| map.is_some_and(|map| map.axis == ChannelAxis::Hidden);
+        part.layer.is_some() && !shared && (is_hidden(maps.0) || is_hidden(maps.1))
+    };
+    let parts = candidate.parts.iter().filter(|part| part.component == component);
+    picked_experts(parts.filter(hidden).map(|part| part.expert).collect())
+}
+
+fn picked_experts(all: BTreeSet<Option<u32>>) -> Vec<Option<u32>> {
     let step = all.len().div_ceil(EXPERTS).max(1);
     all.into_iter().step_by(step).collect()
 }

@@ -10,7 +10,9 @@ mod path;
 
 pub use blocks::{BlockMatch, experts_of, match_blocks};
 pub use cell::{LayerCell, SignOutcome};
-pub use grid::{Exclusion, LayerGrid, Shapes, layer_grids, sign_outside_layers};
+pub use grid::{
+    Exclusion, GridFilling, LayerGrid, Shapes, experts_in_grid, layer_grids, sign_outside_layers,
+};
 pub use path::{Break, Column, LayerRun, best_map, runs};
 
 /// What came of looking for a map of layers.

@@ -19,16 +19,31 @@ pub use spectrum::{Binades, Spectrum, Spikes};
 pub use tokens::{ExtraRows, TokenRows};
 
 use crate::{PairKey, PairPlan, Plan};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use stemmata_architecture::{Anatomy, Role, Term};
-use stemmata_model::{ReadError, Weights};
+use stemmata_model::{ReadError, Span, Weights};
 
 /// Pairs that are looked at.
 pub const MOST_TENSORS: usize = 256;
+/// Pairs without which nothing is said of the rest, where bytes are bounded.
+const LEAST_TENSORS: usize = 8;
 /// Elements of one pair that are looked at; more only where a single row is longer.
 pub const MOST_ELEMENTS: u64 = 1 << 16;
 /// Fewer rows or columns make a vector, which has no rank.
 const SMALLEST_SIDE: u64 = 16;
+
+/// How a study goes about it.
+#[derive(Clone, Copy)]
+pub struct Extent<'a> {
+    /// Worker threads; 0 means one per processor.
+    pub threads: usize,
+    /// Bytes of either model that may be read, where these are bounded. Three quarters go to pairs, the rest to token embeddings; nothing is read
+    /// where fewer than eight pairs are paid for.
+    pub bytes: Option<u64>,
+    /// Raised by the caller to stop.
+    pub stop: &'a AtomicBool,
+}
 
 /// What the second look found.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -65,22 +80,35 @@ pub fn study(
     plan: &Plan,
     anatomies: [&Anatomy; 2],
     weights: [&dyn Weights; 2],
-    threads: usize,
-    stop: &AtomicBool,
+    extent: &Extent<'_>,
 ) -> Result<Study, ReadError> {
+    let Extent { threads, bytes, stop } = *extent;
     let equal = |pair: &&PairPlan| {
         let (c, r) = (&pair.candidate, &pair.reference);
         pair.key.term == Term::Weight && (c.rows, c.cols) == (r.rows, r.cols)
     };
     let all: Vec<&PairPlan> = plan.pairs.iter().filter(equal).collect();
     // Proportional places, so that no role is favoured by a stride that divides the number of roles.
-    let kept = all.len().min(MOST_TENSORS);
-    let chosen: Vec<&PairPlan> = (0..kept).map(|i| all[i * all.len() / kept]).collect();
+    let spread = |kept: usize| (0..kept).map(|i| all[i * all.len() / kept]).collect::<Vec<&PairPlan>>();
+    let mut chosen = spread(all.len().min(MOST_TENSORS));
+    if let Some(bytes) = bytes {
+        let cost = |pairs: &[&PairPlan]| {
+            pairs.iter().map(|pair| matrix::cost(pair, weights, MOST_ELEMENTS)).fold(0, u64::saturating_add)
+        };
+        while !chosen.is_empty() && cost(&chosen) > bytes / 4 * 3 {
+            chosen = spread(chosen.len() - 1);
+        }
+        if chosen.len() < all.len().min(LEAST_TENSORS) {
+            return Ok(Study::default());
+        }
+    }
+    let kept = chosen.len();
     let threads = match threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         n => n,
     };
     let next = AtomicUsize::new(0);
+    let announced = Announced { of: Mutex::new(0), pairs: &chosen, weights };
     let work = || -> Result<Vec<(usize, TensorStudy)>, ReadError> {
         let mut done = Vec::new();
         while let Some((i, pair)) = {
@@ -90,6 +118,7 @@ pub fn study(
             if stop.load(Ordering::Relaxed) {
                 return Err(ReadError::Interrupted);
             }
+            announced.make_sure_of(i)?;
             done.push((i, tensor(pair, weights)?));
         }
         Ok(done)
@@ -109,9 +138,39 @@ pub fn study(
     let sampled = kept < all.len() || tensors.iter().any(|t| t.elements.n < t.size);
     let mut tokens = Vec::new();
     for pair in plan.pairs.iter().filter(|pair| pair.key.role == Role::TokenEmbedding) {
-        tokens.extend(tokens::rows(pair, weights)?);
+        tokens.extend(tokens::rows(pair, weights, bytes.map(|bytes| bytes / 8))?);
     }
-    Ok(Study { tensors, tokens, experts: experts::copies(plan, anatomies, weights)?, sampled })
+    // Which experts there are to look at is only known by then, so they have no share.
+    let experts = if bytes.is_none() { experts::copies(plan, anatomies, weights)? } else { Vec::new() };
+    Ok(Study { tensors, tokens, experts, sampled })
+}
+
+/// Pairs that are announced together: at most 16 MiB of bf16 of each side.
+const TOGETHER: usize = 16;
+
+/// Announces pairs before they are read, where that pays.
+struct Announced<'a> {
+    /// Pairs that were.
+    of: Mutex<usize>,
+    pairs: &'a [&'a PairPlan],
+    weights: [&'a dyn Weights; 2],
+}
+
+impl Announced<'_> {
+    fn make_sure_of(&self, index: usize) -> Result<(), ReadError> {
+        let mut of = self.of.lock().unwrap_or_else(|e| e.into_inner());
+        while *of <= index {
+            let end = self.pairs.len().min(*of + TOGETHER);
+            for (side, weights) in self.weights.iter().enumerate().filter(|(_, w)| w.wants_announcement()) {
+                let pairs = self.pairs[*of..end].iter();
+                let wanted: Vec<Span> =
+                    pairs.flat_map(|pair| matrix::wanted(pair, side, MOST_ELEMENTS)).collect();
+                weights.announce(&wanted)?;
+            }
+            *of = end;
+        }
+        Ok(())
+    }
 }
 
 fn tensor(pair: &PairPlan, weights: [&dyn Weights; 2]) -> Result<TensorStudy, ReadError> {

@@ -156,8 +156,9 @@ fn judged(candidate: &Model, reference: &Model) -> (Option<&'static str>, Direct
             measure(&plan, &cm, &rm, &Options { threads: 1, stop: &stop }, &mut |_| {}).unwrap();
         let mut judgement = judge(&measurement, &StorageFacts::default(), &DecisionRule::default());
         assert!(judgement.verdict.kind.is_dependence());
-        let study = study::study(&plan, [&ca, &ra], [&cm, &rm], 1, &stop).unwrap();
-        let threaded = study::study(&plan, [&ca, &ra], [&cm, &rm], 3, &stop).unwrap();
+        let extent = |threads| study::Extent { threads, bytes: None, stop: &stop };
+        let study = study::study(&plan, [&ca, &ra], [&cm, &rm], &extent(1)).unwrap();
+        let threaded = study::study(&plan, [&ca, &ra], [&cm, &rm], &extent(3)).unwrap();
         assert_eq!(study, threaded);
         refine(&mut judgement, &measurement, &study);
         let known = judgement.verdict.direction != Direction::Unknown;

@@ -38,12 +38,10 @@ fn plain(dtype: DType, bytes: &[u8], out: &mut [f32]) -> bool {
         DType::F8E8M0 => table(bytes, out, &small::E8M0),
         DType::F8E4M3Fnuz => table(bytes, out, &small::E4M3_FNUZ),
         DType::F8E5M2Fnuz => table(bytes, out, &small::E5M2_FNUZ),
-        DType::F4 => {
-            for (byte, pair) in bytes.iter().zip(out.chunks_exact_mut(2)) {
-                pair[0] = small::E2M1[usize::from(byte & 15)];
-                pair[1] = small::E2M1[usize::from(byte >> 4)];
-            }
-        }
+        DType::F4 => halves(bytes, out, |code| small::E2M1[usize::from(code)]),
+        // Two's complement.
+        DType::I4 => halves(bytes, out, |code| f32::from(code.cast_signed() << 4 >> 4)),
+        DType::U4 => halves(bytes, out, f32::from),
         DType::I64 => each(bytes, out, |b| i64::from_le_bytes(b) as f32),
         DType::I32 => each(bytes, out, |b| i32::from_le_bytes(b) as f32),
         DType::I16 => each(bytes, out, |b| f32::from(i16::from_le_bytes(b))),
@@ -57,6 +55,14 @@ fn plain(dtype: DType, bytes: &[u8], out: &mut [f32]) -> bool {
         _ => return false,
     }
     true
+}
+
+/// Two values for each byte, the lower half first.
+fn halves(bytes: &[u8], out: &mut [f32], convert: impl Fn(u8) -> f32) {
+    for (byte, pair) in bytes.iter().zip(out.chunks_exact_mut(2)) {
+        pair[0] = convert(byte & 15);
+        pair[1] = convert(byte >> 4);
+    }
 }
 
 /// One value for each `N` bytes; compiles to vector code for the simple conversions.

@@ -51,10 +51,10 @@ fn stored(kind: u64) -> (Encoding, u64) {
         18 => plain(DType::F8E4M3Fnuz),
         19 => plain(DType::F8E5M2),
         20 => plain(DType::F8E5M2Fnuz),
+        21 => plain(DType::U4),
+        22 => plain(DType::I4),
         23 => plain(DType::F4),
         24 => plain(DType::F8E8M0),
-        21 => (Encoding::Opaque("uint4"), 4),
-        22 => (Encoding::Opaque("int4"), 4),
         25 => (Encoding::Opaque("uint2"), 2),
         26 => (Encoding::Opaque("int2"), 2),
         15 => (Encoding::Opaque("complex128"), 128),
@@ -163,8 +163,8 @@ impl Walk<'_, '_, '_> {
         let Some(len) = elements.checked_mul(bits).map(|bits| bits.div_ceil(8)) else {
             return fail("its size in bytes overflows 64 bits");
         };
-        if matches!(encoding, Encoding::Plain(DType::F4)) && elements % 2 != 0 {
-            return self.opaque(described, name, "an odd number of f4");
+        if matches!(encoding, Encoding::Plain(dtype) if dtype.bits() == 4) && elements % 2 != 0 {
+            return self.opaque(described, name, "an odd number of four-bit values");
         }
         let storage = if described.external {
             match self.outside(&described, len, &name, subject)? {

@@ -1,4 +1,5 @@
-//! compressed-tensors' integers: codes along each row in 32-bit words, lowest bits first, rows padded to whole words.
+//! compressed-tensors' integers of one to eight bits: codes along each row in 32-bit words, lowest bits first and across the ends of words, rows
+//! padded to whole words.
 
 use super::{PIECE, Pieces, Scratch, room, room_for_values, rows_of};
 use stemmata_model::{ReadError, Tensor};
@@ -13,7 +14,7 @@ pub(super) struct Words {
     /// \[outputs, groups\].
     pub(super) scales: Tensor,
     pub(super) groups: u64,
-    /// \[words of outputs, groups\]; without it the middle of the range is zero.
+    /// \[words of outputs, groups\], packed along the outputs; without it the middle of the range is zero.
     pub(super) zeros: Option<Tensor>,
 }
 
@@ -47,13 +48,13 @@ impl Words {
         start: u64,
         out: &mut [f32],
     ) -> Result<(), ReadError> {
-        let per_word = u64::from(32 / self.bits);
+        let bits = u64::from(self.bits);
         let (across, group) = (self.codes.shape[1], self.inputs / self.groups);
         let (first_row, first_col) = (start / self.inputs, start % self.inputs);
         let last = start + out.len() as u64 - 1;
         let (last_row, last_col) = (last / self.inputs, last % self.inputs);
-        let first_word = first_row * across + first_col / per_word;
-        let words = last_row * across + last_col / per_word - first_word + 1;
+        let first_word = first_row * across + first_col * bits / 32;
+        let words = last_row * across + (last_col * bits + bits - 1) / 32 - first_word + 1;
         let first_scale = first_row * self.groups + first_col / group;
         let scale_count = (last_row * self.groups + last_col / group - first_scale + 1) as usize;
         let (scales, zeros) = room_for_values(&mut scratch.side, 2 * scale_count).split_at_mut(scale_count);
@@ -62,7 +63,6 @@ impl Words {
         let bytes = room(&mut scratch.bytes, (words * 4) as usize);
         pieces.bytes(&self.codes, first_word * 4, bytes)?;
         let mask = (1u32 << self.bits) - 1;
-        let (log, last) = (per_word.trailing_zeros(), per_word - 1);
         // A group is a row of its scale.
         for (scale, within, run) in rows_of(start, group, out) {
             let (row, col) = (scale / self.groups, scale % self.groups * group + within);
@@ -70,9 +70,11 @@ impl Words {
             // Negative where the run starts within a row; the sum is not.
             let first = (row * across).wrapping_sub(first_word);
             for (col, out) in (col..).zip(run) {
-                let at_word = (first.wrapping_add(col >> log)) as usize * 4;
-                let word = [bytes[at_word], bytes[at_word + 1], bytes[at_word + 2], bytes[at_word + 3]];
-                let code = u32::from_le_bytes(word) >> ((col & last) as u32 * self.bits) & mask;
+                let bit = col * bits;
+                let byte = (first.wrapping_mul(4).wrapping_add(bit / 8)) as usize;
+                // Little-endian words are bytes in order, and a code lies in two of them at most.
+                let pair = [bytes[byte], bytes.get(byte + 1).copied().unwrap_or(0)];
+                let code = u32::from(u16::from_le_bytes(pair)) >> (bit % 8) & mask;
                 *out = (code as f32 - zeros[at]) * scales[at];
             }
         }
@@ -91,14 +93,22 @@ impl Words {
             out.fill((1u32 << (self.bits - 1)) as f32);
             return Ok(());
         };
-        let per_word = u64::from(32 / self.bits);
-        let mask = (1u32 << self.bits) - 1;
+        let mask = (1u64 << self.bits) - 1;
         for (row, group, run) in rows_of(first, self.groups, out) {
-            let bytes = room(scratch, run.len() * 4);
-            pieces.bytes(zeros, (row / per_word * self.groups + group) * 4, bytes)?;
-            let shift = (row % per_word) as u32 * self.bits;
-            for (word, out) in bytes.as_chunks::<4>().0.iter().zip(run) {
-                *out = (u32::from_le_bytes(*word) >> shift & mask) as f32;
+            let bit = row * u64::from(self.bits);
+            let shift = (bit % 32) as u32;
+            let crosses = shift + self.bits > 32;
+            let len = run.len() * 4;
+            let bytes = room(scratch, if crosses { 2 * len } else { len });
+            let (low, high) = bytes.split_at_mut(len);
+            pieces.bytes(zeros, (bit / 32 * self.groups + group) * 4, low)?;
+            if crosses {
+                pieces.bytes(zeros, ((bit / 32 + 1) * self.groups + group) * 4, high)?;
+            }
+            for (i, (word, out)) in low.as_chunks::<4>().0.iter().zip(run).enumerate() {
+                let next = high.as_chunks::<4>().0.get(i).map_or(0, |word| u32::from_le_bytes(*word));
+                let both = u64::from(u32::from_le_bytes(*word)) | u64::from(next) << 32;
+                *out = (both >> shift & mask) as f32;
             }
         }
         Ok(())

@@ -86,6 +86,9 @@ impl Draw<'_> {
     }
 }
 
+/// Elements of two factors that are tried.
+const MOST_FACTORS: u64 = 1 << 16;
+
 const NAMES: &[&str] = &[
     "a.qweight",
     "a.qzeros",
@@ -153,8 +156,11 @@ fn fitting_pieces(draw: &mut Draw<'_>, scheme: u8) -> (Vec<Piece>, String, [u64;
     let (blocks, nested) = (elements.div_ceil(block), 256);
     let words = |n: u64| n.div_ceil(per_word);
     let mut state = format!(r#"{{"blocksize":{block},"shape":[{outputs},{inputs}]"#);
+    // Of integers that are packed densely.
+    let width = if scheme % 11 == 7 { u64::from(draw.byte() % 8) + 1 } else { 8 };
+    let dense = |n: u64| (n * width).div_ceil(32);
     use DType::{F8E4M3, F32, I8, I32, I64, U8, U32};
-    let mut pieces = match scheme % 10 {
+    let mut pieces = match scheme % 11 {
         0 => vec![
             ("a.qweight", I32, vec![words(inputs), outputs]),
             ("a.qzeros", I32, vec![groups, words(outputs)]),
@@ -168,7 +174,7 @@ fn fitting_pieces(draw: &mut Draw<'_>, scheme: u8) -> (Vec<Piece>, String, [u64;
         ],
         2 | 3 => vec![
             ("a.weight", U8, vec![elements.div_ceil(2), 1]),
-            ("a.weight.absmax", if scheme % 10 == 3 { U8 } else { F32 }, vec![blocks]),
+            ("a.weight.absmax", if scheme % 11 == 3 { U8 } else { F32 }, vec![blocks]),
             ("a.weight.nested_absmax", F32, vec![blocks.div_ceil(nested)]),
             ("a.weight.nested_quant_map", F32, vec![256]),
             ("a.weight.quant_map", F32, vec![16]),
@@ -193,14 +199,18 @@ fn fitting_pieces(draw: &mut Draw<'_>, scheme: u8) -> (Vec<Piece>, String, [u64;
             ("a.weight_scale", F8E4M3, vec![outputs, inputs / 16]),
             ("a.weight_global_scale", F32, vec![1]),
         ],
+        10 => vec![
+            ("a.weight_packed", U8, vec![outputs, inputs / 2]),
+            ("a.weight_scale", U8, vec![outputs, inputs / 32]),
+        ],
         _ => vec![
-            ("a.weight_packed", I32, vec![outputs, words(inputs)]),
+            ("a.weight_packed", I32, vec![outputs, dense(inputs)]),
             ("a.weight_scale", float, vec![outputs, groups]),
             ("a.weight_shape", I64, vec![2]),
-            ("a.weight_zero_point", I32, vec![words(outputs), groups]),
+            ("a.weight_zero_point", I32, vec![dense(outputs), groups]),
         ],
     };
-    if scheme % 10 == 3 {
+    if scheme % 11 == 3 {
         state += &format!(r#","nested_blocksize":{nested},"nested_offset":0.5"#);
     }
     state.push('}');
@@ -262,7 +272,10 @@ pub(crate) fn invent(data: &[u8]) -> usize {
     let together = found.entries.iter().filter(|entry| !entry.is_stored()).count();
     for entry in found.entries {
         use_entry(&entry, &pieces);
-        for (a, b) in tensors.iter().zip(tensors.iter().skip(1)) {
+        // Both factors are held whole: the largest that are allowed take a second each time here, where every byte is made up.
+        let factors = |a: &Tensor, b: &Tensor| a.elements().saturating_add(b.elements());
+        let pairs = tensors.iter().zip(tensors.iter().skip(1));
+        for (a, b) in pairs.filter(|(a, b)| factors(a, b) < MOST_FACTORS) {
             if let Ok(change) = LowRank::new(&entry.tensor, a.clone(), b.clone(), 0.5, bytes.len() % 2 == 0) {
                 use_entry(&entry.clone().plus(change), &pieces);
             }

@@ -110,6 +110,9 @@ def make_onnx():
     packed = (four[0::2] | four[1::2] << 4).tobytes()
     tensors.append(helper.make_tensor("raw.f4", P.FLOAT4E2M1, (4, 6), packed, raw=True))
     names["raw.f4"] = "f4"
+    for name, kind in [("i4", P.INT4), ("u4", P.UINT4)]:
+        tensors.append(helper.make_tensor("raw." + name, kind, (4, 6), packed, raw=True))
+        names["raw." + name] = name
     constant = helper.make_node("Constant", [], ["made"], value=numpy_helper.from_array(random.standard_normal((3, 2)).astype(np.float32), "inner"))
     body = helper.make_graph([], "then", [], [helper.make_tensor_value_info("w", P.FLOAT, (2,))],
                              [numpy_helper.from_array(np.float32([1, 2]), "w")])

@@ -2,11 +2,13 @@
 
 use super::FetchError;
 use super::address::Address;
-use crate::{Access, access::Secret};
+use super::signing::sign;
+use crate::Access;
+use crate::access::Credential;
 use std::io::Read;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use ureq::http::{HeaderMap, Response};
 use ureq::{Agent, Body};
 
@@ -93,13 +95,14 @@ impl Client {
         })
     }
 
-    /// Asks for bytes `start..end` of what lies at `address`, or for all of it. The secret goes to the first server and no other.
+    /// Asks for bytes `start..end` of what lies at `address`, or for all of it. The credential is for the first server and
+    /// no other.
     pub(super) fn get(
         &self,
         subject: &str,
         address: &Address,
         range: Option<(u64, u64)>,
-        secret: Option<&Secret>,
+        credential: Option<&Credential>,
     ) -> Result<Answer, Trouble> {
         let refuse = |reason: String| Trouble::Final(FetchError::new(subject, reason));
         // INVARIANT: every request of this room goes through here.
@@ -110,17 +113,29 @@ impl Client {
         let mut first = None;
         for _ in 0..=HOPS {
             let mut request = self.agent.get(at.text()).header("Accept-Encoding", "identity");
-            if let Some((start, end)) = range {
-                request = request.header("Range", format!("bytes={start}-{}", end - 1));
+            let range = range.map(|(start, end)| format!("bytes={start}-{}", end - 1));
+            if let Some(range) = &range {
+                request = request.header("Range", range);
             }
-            if let Some(secret) = secret.filter(|_| at.same_server(address) && may_carry(&at)) {
-                request = request.header("Authorization", format!("Bearer {}", secret.word()));
+            match credential.filter(|_| at.same_server(address) && may_carry(&at)) {
+                Some(Credential::Bearer(secret)) => {
+                    request = request.header("Authorization", format!("Bearer {}", secret.word()));
+                }
+                Some(Credential::S3(keys)) => {
+                    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+                    for (name, value) in sign(keys, &at, range.as_deref(), now.as_secs()) {
+                        request = request.header(name, value);
+                    }
+                }
+                None => {}
             }
             let response = request.call().map_err(|error| self.trouble(&error, subject))?;
             self.reached.store(true, Ordering::Relaxed);
-            if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
-                return Ok(Answer { response, from: at, first });
+            let answer = Answer { response, from: at.clone(), first: first.clone() };
+            if !matches!(answer.status(), 301 | 302 | 303 | 307 | 308) || region(&answer).is_some() {
+                return Ok(answer);
             }
+            let response = answer.response;
             let location = text(response.headers(), "Location")
                 .ok_or_else(|| Trouble::Again("a redirect that leads nowhere".to_owned(), None))?;
             let next = at
@@ -234,12 +249,12 @@ impl Client {
         &self,
         subject: &str,
         address: &str,
-        secret: Option<&Secret>,
+        credential: Option<&Credential>,
     ) -> Result<Vec<u8>, FetchError> {
         let address =
             Address::parse(address).ok_or_else(|| FetchError::new(subject, "it has no web address"))?;
         self.persist(subject, &mut || {
-            let answer = self.get(subject, &address, None, secret).map_err(|t| (t, false))?;
+            let answer = self.get(subject, &address, None, credential).map_err(|t| (t, false))?;
             if answer.status() != 200 {
                 return Err((refusal(subject, &answer), false));
             }
@@ -279,10 +294,14 @@ pub(super) fn refusal(subject: &str, answer: &Answer) -> Trouble {
             .with_hint("check the spelling; for a private repository set HF_TOKEN"),
         (_, "RevisionNotFound") => last("the repository has no such revision"),
         (_, "EntryNotFound") => last("the repository has no such file"),
-        (401, _) => last("the server wants to know who asks (401)").with_hint("set HF_TOKEN for the hub"),
-        (403, _) => {
-            last("the server refuses (403)").with_hint("set HF_TOKEN for the hub, if you have access")
+        // A store that lies in another region than was signed for.
+        (301 | 400 | 403, _) if region(answer).is_some() => {
+            let region = region(answer).unwrap_or_default();
+            last(&format!("the bucket lies in region `{region}`"))
+                .with_hint("set AWS_REGION to that region, if it is another one, and check the keys")
         }
+        (401, _) => last("the server wants to know who asks (401)").with_hint(WHO_ASKS),
+        (403, _) => last("the server refuses (403)").with_hint(WHO_ASKS),
         (404 | 410, _) => last("there is no such thing on the server").with_hint("check the spelling"),
         (408 | 425 | 429 | 500 | 502 | 503 | 504, _) => {
             return Trouble::Again(format!("the server says {status}"), wait_asked(answer));
@@ -290,6 +309,16 @@ pub(super) fn refusal(subject: &str, answer: &Answer) -> Trouble {
         _ => last(&format!("the server says {status}")),
     };
     Trouble::Final(error)
+}
+
+/// How to say who asks.
+const WHO_ASKS: &str = "if you have access, set HF_TOKEN for the hub, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for an S3-compatible store, \
+     GOOGLE_OAUTH_ACCESS_TOKEN for Google's";
+
+/// The region that a store says a bucket lies in, if that is the name of one.
+fn region(answer: &Answer) -> Option<&str> {
+    let name = |text: &&str| text.len() < 40 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    answer.header("x-amz-bucket-region").filter(name)
 }
 
 /// How long the server asks to wait: `Retry-After` in seconds, or `t` of the `RateLimit` field.

@@ -4,7 +4,7 @@ use super::FetchError;
 use super::address::Address;
 use super::cache::RangeCache;
 use super::client::{Answer, Client, Trouble, refusal, text};
-use crate::access::Secret;
+use crate::access::Credential;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -46,7 +46,7 @@ pub(crate) struct RemoteFile {
     client: Arc<Client>,
     name: String,
     origin: Address,
-    secret: Option<Secret>,
+    credential: Option<Credential>,
     described: Described,
     len: u64,
     /// Where redirects led: signed, and good for a while.
@@ -71,7 +71,7 @@ impl RemoteFile {
         client: &Arc<Client>,
         name: &str,
         described: &Described,
-        secret: Option<Secret>,
+        credential: Option<Credential>,
     ) -> Result<RemoteFile, FetchError> {
         let origin = Address::parse(&described.address)
             .ok_or_else(|| FetchError::new(name, "it has no web address"))?;
@@ -79,7 +79,7 @@ impl RemoteFile {
             client: Arc::clone(client),
             name: name.to_owned(),
             origin,
-            secret,
+            credential,
             described: described.clone(),
             len: 0,
             target: Mutex::default(),
@@ -147,11 +147,11 @@ impl RemoteFile {
     /// One answer with status 206 or 200, from where redirects led before or from the start.
     fn ask(&self, start: u64, end: u64) -> Result<Answer, Trouble> {
         let target = self.target.lock().unwrap_or_else(|e| e.into_inner()).clone();
-        let (address, secret) = match &target {
+        let (address, credential) = match &target {
             Some(target) => (target, None),
-            None => (&self.origin, self.secret.as_ref()),
+            None => (&self.origin, self.credential.as_ref()),
         };
-        let answer = self.client.get(&self.name, address, Some((start, end)), secret)?;
+        let answer = self.client.get(&self.name, address, Some((start, end)), credential)?;
         if let Some(first) = &answer.first {
             self.check_first(first)?;
         }

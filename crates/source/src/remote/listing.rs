@@ -4,6 +4,7 @@ use super::address::{Address, encode};
 use super::client::Client;
 use super::file::Described;
 use super::{FetchError, Repository};
+use crate::access::Credential;
 use crate::stores::is_commit;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -46,7 +47,8 @@ pub(super) fn hub(client: &Arc<Client>, reference: &ModelRef) -> Result<Reposito
     let (subject, access) = (format!("hf:{repository}"), &client.access);
     let asked = encode(revision.as_deref().unwrap_or("main")).replace('/', "%2F");
     let address = format!("{}/api/models/{repository}/revision/{asked}?blobs=true", access.hub);
-    let listed = parse_json(&client.listing(&subject, &address, access.hub_token.as_ref())?, &subject)?;
+    let credential = access.hub_token.clone().map(Credential::Bearer);
+    let listed = parse_json(&client.listing(&subject, &address, credential.as_ref())?, &subject)?;
     let commit = text(&listed, "sha").filter(|sha| is_commit(sha));
     let commit = commit.ok_or_else(|| FetchError::new(&subject, "its listing names no commit"))?.to_owned();
     if let Some(revision) = revision.as_deref().filter(|r| is_commit(r) && **r != commit) {
@@ -78,8 +80,9 @@ pub(super) fn hub(client: &Arc<Client>, reference: &ModelRef) -> Result<Reposito
         revision: Some(commit.clone()),
         file: file.clone(),
     };
-    let (client, secret) = (Arc::clone(client), access.hub_token.clone());
-    Ok(Repository { client, files, secret, resolved, pinned: true, commit: Some(commit), file: file.clone() })
+    let client = Arc::clone(client);
+    let commit = Some(commit);
+    Ok(Repository { client, files, credential, resolved, pinned: true, commit, file: file.clone() })
 }
 
 /// `GET /api/v1/models/<repository>/repo/files?Revision=<revision>&Recursive=true`. Files have digests; the whole has no commit.
@@ -116,7 +119,15 @@ pub(super) fn modelscope(client: &Arc<Client>, reference: &ModelRef) -> Result<R
         file: file.clone(),
     };
     let client = Arc::clone(client);
-    Ok(Repository { client, files, secret: None, resolved, pinned: false, commit: None, file: file.clone() })
+    Ok(Repository {
+        client,
+        files,
+        credential: None,
+        resolved,
+        pinned: false,
+        commit: None,
+        file: file.clone(),
+    })
 }
 
 /// One file behind a link.
@@ -128,7 +139,7 @@ pub(super) fn link(client: &Arc<Client>, link: &str) -> Result<Repository, Fetch
     Ok(Repository {
         client: Arc::clone(client),
         files: BTreeMap::from([(name.clone(), described)]),
-        secret: None,
+        credential: None,
         resolved: ModelRef::Link(link.to_owned()),
         pinned: false,
         commit: None,
@@ -136,25 +147,35 @@ pub(super) fn link(client: &Arc<Client>, link: &str) -> Result<Repository, Fetch
     })
 }
 
-/// `GET /<bucket>?list-type=2&prefix=…`, which S3 and Google's store share. Only what may be read without an account.
+/// `GET /<bucket>?list-type=2&prefix=…`, which S3 and Google's store share.
 pub(super) fn bucket(client: &Arc<Client>, reference: &ModelRef) -> Result<Repository, FetchError> {
     let ModelRef::Bucket { store, bucket, key } = reference else {
         return Err(FetchError::new(&reference.to_string(), "it is no bucket"));
     };
     let subject = reference.to_string();
-    let root = match (store, &client.access.s3) {
+    let access = &client.access;
+    // Amazon takes signed requests where the bucket lies, and others anywhere.
+    let amazon = match &access.s3_keys {
+        Some(keys) => format!("s3.{}.amazonaws.com", keys.region),
+        None => "s3.amazonaws.com".to_owned(),
+    };
+    let root = match (store, &access.s3) {
         (BucketStore::S3, Some(endpoint)) => format!("{endpoint}/{bucket}"),
         // Buckets with a dot in their name have no certificate as a host.
-        (BucketStore::S3, None) if bucket.contains('.') => format!("https://s3.amazonaws.com/{bucket}"),
-        (BucketStore::S3, None) => format!("https://{bucket}.s3.amazonaws.com"),
-        _ => format!("{}/{bucket}", client.access.gcs),
+        (BucketStore::S3, None) if bucket.contains('.') => format!("https://{amazon}/{bucket}"),
+        (BucketStore::S3, None) => format!("https://{bucket}.{amazon}"),
+        _ => format!("{}/{bucket}", access.gcs),
+    };
+    let credential = match store {
+        BucketStore::S3 => access.s3_keys.clone().map(|keys| Credential::S3(Box::new(keys))),
+        _ => access.gcs_token.clone().map(Credential::Bearer),
     };
     let mut files = BTreeMap::new();
     let mut token = String::new();
     for page in 0.. {
         let prefix = encode(key).replace('/', "%2F");
         let address = format!("{root}?list-type=2&prefix={prefix}{token}");
-        let bytes = client.listing(&subject, &address, None)?;
+        let bytes = client.listing(&subject, &address, credential.as_ref())?;
         let page_text =
             String::from_utf8(bytes).map_err(|_| FetchError::new(&subject, "its listing is no text"))?;
         for entry in elements(&page_text, "Contents") {
@@ -194,7 +215,7 @@ pub(super) fn bucket(client: &Arc<Client>, reference: &ModelRef) -> Result<Repos
     }
     let file = single.then(|| key.rsplit('/').next().unwrap_or(key).to_owned());
     let (client, resolved) = (Arc::clone(client), reference.clone());
-    Ok(Repository { client, files, secret: None, resolved, pinned: false, commit: None, file })
+    Ok(Repository { client, files, credential, resolved, pinned: false, commit: None, file })
 }
 
 /// The contents of all elements of one name, without attributes and not nested, as listings of stores have them.

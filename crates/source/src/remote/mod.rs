@@ -9,12 +9,13 @@ mod client;
 mod error;
 mod file;
 mod listing;
+mod signing;
 
 pub use error::FetchError;
 pub(crate) use file::RemoteFile;
 
 use crate::Access;
-use crate::access::Secret;
+use crate::access::Credential;
 use crate::remote::client::Client;
 use crate::remote::file::Described;
 use std::collections::BTreeMap;
@@ -26,7 +27,7 @@ use stemmata_model::{ModelRef, Site};
 pub(crate) struct Repository {
     client: Arc<Client>,
     files: BTreeMap<String, Described>,
-    secret: Option<Secret>,
+    credential: Option<Credential>,
     /// The reference that stands for exactly these files.
     pub(crate) resolved: ModelRef,
     /// Whether the place promises that the same reference always means the same bytes.
@@ -66,7 +67,9 @@ impl Repository {
     /// Opens one of the listed files; `None` when it is not listed.
     pub(crate) fn open(&self, name: &str) -> Result<Option<RemoteFile>, FetchError> {
         match self.files.get(name) {
-            Some(described) => RemoteFile::open(&self.client, name, described, self.secret.clone()).map(Some),
+            Some(described) => {
+                RemoteFile::open(&self.client, name, described, self.credential.clone()).map(Some)
+            }
             None => Ok(None),
         }
     }

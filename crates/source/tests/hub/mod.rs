@@ -72,6 +72,8 @@ pub(crate) struct Manners {
     pub(crate) changes_after: Option<u64>,
     /// Where large files are redirected to instead: a scheme and host.
     pub(crate) redirects_to: Option<&'static str>,
+    /// The store sends to the caches for what it lists.
+    pub(crate) store_redirects: bool,
     /// Seconds of `Retry-After` on the first range.
     pub(crate) wait: Option<u64>,
 }
@@ -93,7 +95,19 @@ pub(crate) struct Counts {
     at_once: AtomicU64,
 }
 
+/// One request to the store, as it came.
+pub(crate) struct Asked<'a> {
+    /// With its query.
+    pub(crate) path: &'a str,
+    /// Lower-case names and their values.
+    pub(crate) headers: &'a [(String, String)],
+}
+
+/// Who looks at every request to the store, and may refuse it with a status.
+pub(crate) type Guard = Arc<dyn Fn(&Asked<'_>) -> Option<u16> + Send + Sync>;
+
 struct State {
+    guard: Option<Guard>,
     repositories: BTreeMap<String, Repository>,
     faults: Faults,
     manners: Manners,
@@ -113,7 +127,17 @@ pub(crate) struct Hub {
 
 impl Hub {
     pub(crate) fn start(repositories: BTreeMap<String, Repository>, faults: Faults, manners: Manners) -> Hub {
+        Hub::guarded(repositories, faults, manners, None)
+    }
+
+    pub(crate) fn guarded(
+        repositories: BTreeMap<String, Repository>,
+        faults: Faults,
+        manners: Manners,
+        guard: Option<Guard>,
+    ) -> Hub {
         let state = Arc::new(State {
+            guard,
             repositories,
             faults,
             manners,
@@ -170,6 +194,7 @@ struct Request {
     path: String,
     range: Option<(u64, u64)>,
     secret: bool,
+    headers: Vec<(String, String)>,
 }
 
 fn serve(state: &State, stream: TcpStream, caches: bool) -> std::io::Result<()> {
@@ -198,20 +223,21 @@ fn read(reader: &mut impl BufRead) -> std::io::Result<Option<Request>> {
         return Ok(None);
     }
     let path = line.split(' ').nth(1).unwrap_or("/").to_owned();
-    let mut request = Request { path, range: None, secret: false };
+    let mut request = Request { path, range: None, secret: false, headers: Vec::new() };
     loop {
         line.clear();
         if reader.read_line(&mut line)? == 0 || line.trim().is_empty() {
             return Ok(Some(request));
         }
         let (name, value) = line.split_once(':').unwrap_or((&line, ""));
+        request.headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         match name.to_ascii_lowercase().as_str() {
             "range" => {
                 let (first, last) =
                     value.trim().trim_start_matches("bytes=").split_once('-').unwrap_or(("0", "0"));
                 request.range = first.parse().ok().zip(last.parse::<u64>().ok().map(|last| last + 1));
             }
-            "authorization" => request.secret = true,
+            "authorization" | "x-amz-security-token" => request.secret = true,
             _ => {}
         }
     }
@@ -332,6 +358,10 @@ impl State {
             return Some(self.part(request, name, found.files.get(file)?));
         }
         let key = path.strip_prefix("/store")?;
+        let asked = Asked { path: &request.path, headers: &request.headers };
+        if let Some(status) = self.guard.as_ref().and_then(|guard| guard(&asked)) {
+            return Some(Answer::text(status, "<Error/>").with("x-amz-bucket-region: eu-west-1".to_owned()));
+        }
         let all = self.repositories.iter().flat_map(|(name, repository)| {
             repository.files.iter().map(move |(file, content)| (format!("{name}/{file}"), content))
         });
@@ -347,7 +377,14 @@ impl State {
             ));
         }
         let mut all = all;
-        let (_, file) = all.find(|(name, _)| name == key.trim_start_matches('/'))?;
+        let (name, file) = all.find(|(name, _)| name == key.trim_start_matches('/'))?;
+        if self.manners.store_redirects {
+            let (repository, inside) = name.rsplit_once('/')?;
+            let caches = self.caches.lock().unwrap().clone();
+            return Some(
+                Answer::text(307, "").with(format!("Location: {caches}/{repository}/-/{inside}?signature=1")),
+            );
+        }
         Some(self.part(request, "store", file).with("ETag: \"one\"".to_owned()))
     }
 

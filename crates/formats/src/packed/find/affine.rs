@@ -159,6 +159,24 @@ impl Finder<'_> {
         Ok(value[0])
     }
 
+    /// Four-bit floats in bytes with a power of two for each thirty-two.
+    pub(super) fn long_blocks(&self, codes: usize, name: String) -> Outcome {
+        let payload = &self.stored[codes];
+        let scales = self.index(&format!("{name}_scale")).ok_or(SCALES_MISSING)?;
+        let (outer, bytes) = self.stack(codes)?;
+        let (scale_outer, blocks) = self.stack(scales)?;
+        if !matches!(self.stored[scales].encoding, Encoding::Plain(DType::F8E8M0 | DType::U8)) {
+            return Err(NOT_PLAIN);
+        }
+        let inputs = bytes.checked_mul(2).ok_or(SHAPES_DIFFER)?;
+        if scale_outer != outer || blocks.checked_mul(BLOCK) != Some(inputs) {
+            return Err(SHAPES_DIFFER);
+        }
+        let form = FloatBlocks::new(payload.clone(), self.stored[scales].clone());
+        let shape = outer.iter().copied().chain([inputs]).collect();
+        self.put_together(name, shape, "mxfp4", codes, &[scales], Origin::FloatBlocks(form))
+    }
+
     /// Four-bit floats in bytes with a scale for each sixteen and one for the whole, which `divides` or multiplies.
     pub(super) fn short_blocks(&self, codes: usize, name: String, whole: usize, divides: bool) -> Outcome {
         let payload = &self.stored[codes];

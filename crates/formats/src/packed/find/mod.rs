@@ -99,6 +99,11 @@ impl<'a> Finder<'a> {
                 let outcome = self.short_blocks(index, format!("{stem}.weight"), whole, true);
                 return Some(outcome.map_err(refuse("nvfp4 codes")));
             }
+            if codes.encoding == Encoding::Plain(DType::U8) {
+                return Some(
+                    self.long_blocks(index, format!("{stem}.weight")).map_err(refuse("mxfp4 codes")),
+                );
+            }
             return Some(self.words(index, stem).map_err(refuse("packed integers")));
         }
         if let Some(whole) = self.index(&format!("{name}_scale_2"))

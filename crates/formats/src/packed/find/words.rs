@@ -107,18 +107,19 @@ impl Finder<'_> {
         if outputs != rows || inputs == 0 || inputs > 1 << 24 {
             return Err(SHAPES_DIFFER);
         }
-        let bits = [4u32, 8].into_iter().find(|bits| across == inputs.div_ceil(u64::from(32 / bits)));
+        // Rows of 32 and more have one answer; shorter ones are of a usual width.
+        let words = |n: u64, bits: u32| n.saturating_mul(u64::from(bits)).div_ceil(32);
+        let bits = [4u32, 8, 2, 3, 5, 6, 7, 1].into_iter().find(|bits| across == words(inputs, *bits));
         let bits = bits.ok_or("its codes have a width that is not read")?;
         let [scale_rows, groups] = self.numbers(scales)?.shape[..] else { return Err(SHAPES_DIFFER) };
         if scale_rows != outputs || groups == 0 || !inputs.is_multiple_of(groups) {
             return Err(SHAPES_DIFFER);
         }
         let zeros = piece("weight_zero_point");
-        if let Some(index) = zeros {
-            let words = outputs.div_ceil(u64::from(32 / bits));
-            if self.word_matrix(index)? != (words, groups) {
-                return Err(SHAPES_DIFFER);
-            }
+        if let Some(index) = zeros
+            && self.word_matrix(index)? != (words(outputs, bits), groups)
+        {
+            return Err(SHAPES_DIFFER);
         }
         let others: Vec<usize> = [scales, shape].into_iter().chain(zeros).collect();
         let stored = |index: usize| self.stored[index].clone();
@@ -130,7 +131,16 @@ impl Finder<'_> {
             groups,
             zeros: zeros.map(stored),
         };
-        let scheme = if bits == 4 { "int4-packed" } else { "int8-packed" };
+        let scheme = match bits {
+            1 => "int1-packed",
+            2 => "int2-packed",
+            3 => "int3-packed",
+            4 => "int4-packed",
+            5 => "int5-packed",
+            6 => "int6-packed",
+            7 => "int7-packed",
+            _ => "int8-packed",
+        };
         let name = format!("{stem}.weight");
         self.put_together(name, vec![outputs, inputs], scheme, codes, &others, Origin::Words(form))
     }
