@@ -17,6 +17,7 @@ mod input;
 mod inspect;
 mod keeping;
 mod kept_layers;
+mod line;
 mod measuring;
 mod merging;
 mod moving;

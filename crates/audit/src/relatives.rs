@@ -1,11 +1,12 @@
 //! Other models beside a pair: is one of the two a merge, and which of them came first?
 
 use crate::input::Whole;
+use crate::line::{Line, order_of};
 use crate::{AuditError, InputFacts, Settings, Subject, Watch, compare, merging, studying};
-use stemmata_alignment::mixture::{MixturePass, common_plan, grams};
 use stemmata_evidence::merge::{Estimate, MergeOutcome};
-use stemmata_evidence::{Direction, Judgement, Kind, Order, Verdict, admit_merge, admit_order, order};
-use stemmata_model::Weights;
+use stemmata_evidence::{
+    Direction, Judgement, Kind, Order, Verdict, admit_merge, admit_order, admit_witness,
+};
 
 /// The relation of models that share only their random start.
 const COMMON_START: &str = "shared-initialisation";
@@ -50,7 +51,7 @@ pub enum RelativeRole {
     MergeParent,
     /// Holds the values of one of the two.
     Copy,
-    /// Depends on one of the two at most, or came from one of them: it cannot be what both came from.
+    /// Depends on one of the two at most, came from one of them, or lies where no parent of both does: it cannot be what both came from.
     Aside,
     /// Both may have come from it, so that no order is stated.
     Between,
@@ -158,7 +159,7 @@ fn as_merge(
 
 /// Which of the two holds more of a start that a relative shares? It must be known to share no more than that with the earlier one: then
 /// whatever lies behind that one came later. Of a model that a stranger was merged into, the outgroup knows one half only, so it
-/// must depend on both.
+/// must depend on both. A change too small for outgroups may be told by what came after either model.
 fn by_outgroup(
     judgement: &mut Judgement,
     pair: [&Whole; 2],
@@ -166,10 +167,6 @@ fn by_outgroup(
     told: &mut [Relative],
     settings: &Settings<'_>,
 ) -> Result<(), AuditError> {
-    let shares_start = |relative: &Relative, side: usize| {
-        relative.seen[side].relation == Some(COMMON_START)
-            && relative.seen.iter().all(|s| s.kind.is_dependence())
-    };
     let mut orders = Vec::new();
     for (i, relative) in told.iter().enumerate().filter(|(_, r)| (0..2).any(|side| shares_start(r, side))) {
         let order = order_of(others[i], pair, settings)?;
@@ -177,29 +174,58 @@ fn by_outgroup(
         orders.extend(order.filter(known).map(|order| (i, order)));
     }
     let first = orders.first().and_then(|(_, order)| order.earlier);
-    let earlier = first.filter(|first| orders.iter().all(|(_, order)| order.earlier == Some(*first)));
-    let share = |relative: &Relative| match earlier {
-        Some(side) => shares_start(relative, side),
-        None => (0..2).any(|side| shares_start(relative, side)),
-    };
-    let outgroups: Vec<usize> = (0..told.len()).filter(|i| share(&told[*i])).collect();
-    for (i, relative) in told.iter_mut().enumerate() {
-        let is_behind = || match earlier {
-            Some(side) => is_behind([pair[side], others[i]], &outgroups, others, settings),
-            None => Ok(false),
+    let agreed = first.filter(|first| orders.iter().all(|(_, order)| order.earlier == Some(*first)));
+    let line = |side: usize| {
+        let those = |is: &dyn Fn(&Relative) -> bool| -> Vec<usize> {
+            (0..told.len()).filter(|i| is(&told[*i])).collect()
         };
+        let outgroups = those(&|relative| shares_start(relative, side));
+        let dependent = those(&|relative| relative.seen[side].kind.is_dependence());
+        Line::of(pair[side], others, [&outgroups, &dependent], settings)
+    };
+    let (line, witness) = match first {
+        Some(_) => (agreed.map(line).transpose()?, None),
+        None => {
+            let lines = [line(0)?, line(1)?];
+            let witnesses = [lines[0].witness(pair[1], settings)?, lines[1].witness(pair[0], settings)?];
+            let [first, second] = lines;
+            match witnesses {
+                [Some(witness), None] => (Some(first), Some((0, witness))),
+                [None, Some(witness)] => (Some(second), Some((1, witness))),
+                _ => (None, None),
+            }
+        }
+    };
+    let earlier = agreed.or(witness.map(|(side, _)| side));
+    for (i, relative) in told.iter_mut().enumerate() {
+        let is_cleared = || match (&line, earlier) {
+            (Some(line), Some(side)) => line.clears(i, pair[1 - side], settings),
+            _ => Ok(false),
+        };
+        let shares =
+            |side: usize| earlier.is_none_or(|earlier| earlier == side) && shares_start(relative, side);
         relative.role = match () {
-            () if outgroups.contains(&i) => RelativeRole::CommonStart,
+            () if (0..2).any(shares) => RelativeRole::CommonStart,
             () if relative.seen.iter().any(|s| s.kind == Kind::Identical) => RelativeRole::Copy,
-            () if is_aside(relative) || is_behind()? => RelativeRole::Aside,
+            () if is_aside(relative) || is_cleared()? => RelativeRole::Aside,
             () => RelativeRole::Between,
         };
     }
-    let free = told.iter().all(|relative| relative.role != RelativeRole::Between);
-    if let Some((outgroup, order)) = orders.first().filter(|_| earlier.is_some() && free) {
-        admit_order(judgement, order, &told[*outgroup].facts.reference);
+    if told.iter().any(|relative| relative.role == RelativeRole::Between) {
+        return Ok(());
+    }
+    let name = |i: usize| &told[i].facts.reference;
+    match (witness, orders.first().filter(|_| agreed.is_some())) {
+        (Some((earlier, witness)), _) => admit_witness(judgement, 1 - earlier, name(witness)),
+        (None, Some((outgroup, order))) => admit_order(judgement, order, name(*outgroup)),
+        (None, None) => {}
     }
     Ok(())
+}
+
+/// Whether a relative depends on both and shares no more than the random start with that side.
+fn shares_start(relative: &Relative, side: usize) -> bool {
+    relative.seen[side].relation == Some(COMMON_START) && relative.seen.iter().all(|s| s.kind.is_dependence())
 }
 
 /// Whether a relative cannot be what both came from: it depends on one of the two at most, or a cue says that it came from one. The relative was the
@@ -207,35 +233,4 @@ fn by_outgroup(
 fn is_aside(relative: &Relative) -> bool {
     let came_later = |s: &Seen| !s.kind.is_dependence() || s.direction == Direction::CandidateFromReference;
     relative.seen.iter().any(came_later)
-}
-
-/// Whether the second model came from the first or beside it, as all outgroups that say something say. Of another width, with no matrix in
-/// common, it is not the nearest that two models of one width come from.
-fn is_behind(
-    pair: [&Whole; 2],
-    outgroups: &[usize],
-    others: &[&Whole],
-    settings: &Settings<'_>,
-) -> Result<bool, AuditError> {
-    if common_plan(&pair[0].anatomy, &[&pair[1].anatomy]).places.is_empty() {
-        return Ok(true);
-    }
-    let mut said = Vec::new();
-    for &outgroup in outgroups {
-        said.extend(order_of(others[outgroup], pair, settings)?.and_then(|order| order.earlier));
-    }
-    Ok(!said.is_empty() && said.iter().all(|earlier| *earlier == 0))
-}
-
-fn order_of(
-    outgroup: &Whole,
-    pair: [&Whole; 2],
-    settings: &Settings<'_>,
-) -> Result<Option<Order>, AuditError> {
-    let plan = common_plan(&outgroup.anatomy, &[&pair[0].anatomy, &pair[1].anatomy]);
-    let models = [outgroup.weights() as &dyn Weights, pair[0].weights(), pair[1].weights()];
-    let pass = MixturePass { plan: &plan, models: &models, threads: settings.threads, stop: settings.stop };
-    let grams = grams(pass)?;
-    settings.check_stop()?;
-    Ok(order(&grams, 0, [1, 2]))
 }

@@ -2,19 +2,33 @@
 
 use crate::input::Whole;
 use crate::{AuditError, Settings};
-use stemmata_alignment::{Measurement, plan, study};
+use stemmata_alignment::{Measurement, plan, plan_along, study};
+use stemmata_architecture::Axis;
 use stemmata_evidence::{Judgement, Kind, NotTested};
 
-/// Relations of models whose units or layers lie in other places.
-const MOVED: [&str; 7] = [
-    "rotated",
-    "relabelled",
-    "rescaled",
-    "width-pruned",
-    "layers-dropped",
-    "layers-repeated",
-    "layers-reordered",
-];
+/// What of two models lies side by side.
+enum Places {
+    /// Everything, at equal indices.
+    Equal,
+    /// Layers, by their map.
+    Layers,
+    /// All but the units of feed-forward blocks.
+    AllButUnits,
+    /// Nothing.
+    None,
+}
+
+impl Places {
+    /// Where units or layers were found elsewhere only, differences at equal places say nothing of the kind of change.
+    fn of(relation: Option<&str>) -> Places {
+        match relation {
+            Some("layers-dropped" | "layers-repeated" | "layers-reordered") => Places::Layers,
+            Some("relabelled" | "rescaled") => Places::AllButUnits,
+            Some("rotated" | "width-pruned") => Places::None,
+            _ => Places::Equal,
+        }
+    }
+}
 
 /// Says what kind of change it is, where the pair depends and is not identical, from `bytes` of either model where these are bounded.
 pub(crate) fn refine(
@@ -25,20 +39,35 @@ pub(crate) fn refine(
     bytes: Option<u64>,
     settings: &Settings<'_>,
 ) -> Result<(), AuditError> {
-    // Where units or layers were found elsewhere only, differences at equal places say nothing of the kind of change.
-    let moved = judgement.verdict.relation.is_some_and(|relation| MOVED.contains(&relation));
+    let places = Places::of(judgement.verdict.relation);
     // A copy and added noise are fully described by the first pass.
     let answered = matches!(judgement.verdict.relation, Some("copy" | "noised-copy"));
-    if !matches!(judgement.verdict.kind, Kind::Related | Kind::Derived) || moved || answered {
+    if !matches!(judgement.verdict.kind, Kind::Related | Kind::Derived) || answered {
         return Ok(());
     }
-    let plan = plan(&c.anatomy, &r.anatomy);
+    let plan = match places {
+        Places::Equal => plan(&c.anatomy, &r.anatomy),
+        Places::Layers => plan_along(&c.anatomy, &r.anatomy, &measurement.structure.maps),
+        Places::AllButUnits => {
+            let mut plan = plan(&c.anatomy, &r.anatomy);
+            plan.pairs.retain(|pair| {
+                let (rows, columns) = pair.key.role.axes();
+                ![rows, columns].contains(&Axis::Hidden)
+            });
+            plan
+        }
+        Places::None => return Ok(()),
+    };
     let found = study::study(
         &plan,
         [&c.anatomy, &r.anatomy],
         [c.weights(), r.weights()],
         &study::Extent { threads: settings.threads, bytes, stop: settings.stop },
     )?;
+    if !matches!(places, Places::Equal) {
+        stemmata_evidence::refine_moved(judgement, &found);
+        return Ok(());
+    }
     if found.tensors.is_empty() {
         judgement.not_tested.push(NotTested {
             what: "kind of change".to_owned(),

@@ -18,6 +18,9 @@ const FEWEST: usize = 6;
 /// How much of what the earlier one shares with the outgroup the later one may share, given the other. Training that goes on in the same
 /// direction makes it negative.
 const LEFT: f64 = 0.25;
+/// Partial correlation of two models given a third that is no ancestor of both. Given true ancestors: at least 0.1 over 324 pairs of trained
+/// models (relatives.md); rounding and noise give 0.
+const OPPOSED: f64 = -0.05;
 
 /// What an outgroup says of two models.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,6 +49,13 @@ pub fn order(grams: &[Gram], outgroup: usize, pair: [usize; 2]) -> Option<Order>
     };
     let matrices = partials[0].2.min(partials[1].2);
     Some(Order { earlier, partial: [a.0, b.0], intervals: [a.1, b.1], matrices })
+}
+
+/// Whether a model cannot be an ancestor of both others: what they have beside it is opposed, and what two lines of training add to one
+/// model is not. Every matrix counts alike; the 99.9 % interval must lie below zero. `false` with fewer than six matrices that differ.
+pub fn is_opposed(grams: &[Gram], ancestor: usize, pair: [usize; 2]) -> bool {
+    partial(grams, pair[0], pair[1], ancestor)
+        .is_some_and(|(value, interval, _)| value <= OPPOSED && interval.high < 0.0)
 }
 
 /// Partial correlation of two models given a third, without means: weights have none. A ratio estimator over matrices.
@@ -93,6 +103,17 @@ pub fn admit_order(judgement: &mut Judgement, order: &Order, outgroup: &str) {
         interval: Some(order.intervals[earlier]),
         detectable: None,
     });
+}
+
+/// Puts into the verdict that one side is the later one, because the witness came from the other, and not from both.
+pub fn admit_witness(judgement: &mut Judgement, later: usize, witness: &str) {
+    let cue = format!(
+        "exclusion: {witness} came after the {}, and the {} is no ancestor of both: what they have beside it is opposed; of the \
+         models shown none stands between",
+        name(1 - later),
+        name(later),
+    );
+    assert_direction(judgement, None, child(later), cue);
 }
 
 /// Puts into the verdict that one side (0 for the candidate) is a merge of so many parents, the other one among them with `weight`.

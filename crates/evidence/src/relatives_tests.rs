@@ -73,6 +73,25 @@ fn no_order_is_stated_of_siblings_or_without_a_common_start() {
 }
 
 #[test]
+fn a_light_child_is_no_ancestor_of_its_parent_and_a_sibling() {
+    // Both children learned some of the same; the first hardly moved.
+    let grams = drawn(28, |draw| {
+        let (parent, common) = (draw(1.0), draw(0.1));
+        let small: Vec<f64> = common.iter().map(|x| 0.2 * x).collect();
+        let (light, heavy) =
+            (add(&parent, &add(&small, &draw(0.02))), add(&parent, &add(&common, &draw(0.3))));
+        vec![parent, light, heavy]
+    });
+    assert!(is_opposed(&grams, 1, [0, 2]), "seen from the light child, the two others lie on opposite sides");
+    assert!(!is_opposed(&grams, 0, [1, 2]));
+    let unlike = drawn(28, |draw| {
+        let parent = draw(1.0);
+        vec![parent.clone(), add(&parent, &draw(0.05)), add(&parent, &draw(0.5))]
+    });
+    assert!((0..3).all(|centre| !is_opposed(&unlike, centre, [(centre + 1) % 3, (centre + 2) % 3])));
+}
+
+#[test]
 fn few_matrices_and_copies_say_nothing() {
     let of = |matrices: usize, change: f64| {
         let grams = drawn(matrices, |draw| {

@@ -61,6 +61,23 @@ pub fn refine(judgement: &mut Judgement, measurement: &Measurement, study: &Stud
     }
 }
 
+/// Says so where models whose layers or units were found elsewhere have their random start in common and no training. The study is
+/// of what lies side by side all the same.
+pub fn refine_moved(judgement: &mut Judgement, study: &Study) {
+    let verdict = &mut judgement.verdict;
+    let tensors: Vec<&TensorStudy> = study.tensors.iter().collect();
+    if verdict.direction != Direction::Unknown {
+        return;
+    }
+    if let Some(found) = spectra::start_alone(&tensors) {
+        verdict.relation = found.relation;
+        verdict.cue = Some(match verdict.cue.take() {
+            Some(before) => format!("{}; {before}", found.cue),
+            None => found.cue,
+        });
+    }
+}
+
 /// Puts a finding into the verdict.
 fn apply(judgement: &mut Judgement, found: Finding) {
     let verdict = &mut judgement.verdict;

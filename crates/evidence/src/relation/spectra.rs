@@ -2,9 +2,9 @@
 
 use super::{Finding, child, name};
 use crate::{Direction, Evidence, Scope, TestKind};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use stemmata_alignment::study::{Spectrum, TensorStudy, TokenRows};
-use stemmata_architecture::Role;
+use stemmata_architecture::{Axis, Role};
 use stemmata_stats::ratio_interval;
 
 /// Share of the changed matrices that must be of low rank.
@@ -26,6 +26,10 @@ const LEARNED_TOGETHER: f64 = 0.7;
 /// The same over the correlation outside. A common start shows outside, common training inside too.
 const START_ONLY: f64 = 0.97;
 const TRAINED_TOGETHER: f64 = 0.985;
+/// Equal values other than zero that make an equal matrix.
+const KEPT: u64 = 256;
+/// Correlation that is left of a start in every block. By chance it is n^−½, below 0.01 where a block has 10⁴ weights.
+const START_LEFT: f64 = 0.03;
 /// Share of the change that belongs to one side, below which that side is where training started; 0.5 is the middle.
 const BELONGS: f64 = 0.3;
 /// Share of the change that each side must have before both are said to have moved.
@@ -158,17 +162,45 @@ pub(super) fn share_training(tensors: &[&TensorStudy]) -> bool {
             .is_some_and(|c| c.spike >= LEARNED_TOGETHER && c.spike >= TRAINED_TOGETHER * c.bulk)
 }
 
-/// A dense change: training after a common trained model, or from a common start.
-pub(super) fn trained(tensors: &[&TensorStudy], tokens: Option<&TokenRows>) -> Option<Finding> {
+/// A common start and nothing learned together. What was not laid side by side rightly has nothing in common, inside or outside, and
+/// what was may have kept what it learned: so the attention and the feed-forward of every layer must have kept something of the start, and
+/// neither, over all layers, may have learned the same.
+pub(super) fn start_alone(tensors: &[&TensorStudy]) -> Option<Finding> {
     let Correlations { spike, bulk, larger_ratio } = correlations(tensors)?;
     // A model merged with a stranger holds half of each spike and half of the bulk: seen from its parent the ratio is 1.
-    if spike <= LEARNED_APART && larger_ratio < START_ONLY {
-        let cue = format!(
-            "common start: correlation {bulk:.3} outside the largest directions of the weights and only {spike:.3} inside, where \
-             training shows"
-        );
-        return Finding::new("shared-initialisation", Direction::Unknown, cue);
+    if spike > LEARNED_APART || larger_ratio >= START_ONLY {
+        return None;
     }
+    let (mut blocks, mut kinds) = (BTreeMap::new(), BTreeMap::new());
+    let inside = || tensors.iter().filter(|t| t.key.layer.is_some());
+    // Equal matrices have no spectrum, and more in common than a start.
+    let (equal, changed): (Vec<&TensorStudy>, Vec<&TensorStudy>) =
+        inside().partition(|t| t.spectrum.is_none());
+    let is_kept = |t: &&TensorStudy| t.elements.equal == t.elements.n && t.elements.kept_equal >= KEPT;
+    if changed.is_empty() || equal.iter().any(is_kept) {
+        return None;
+    }
+    for tensor in changed {
+        let (rows, columns) = tensor.key.role.axes();
+        let feeds = [rows, columns].contains(&Axis::Hidden);
+        blocks.entry((tensor.key.layer, feeds)).or_insert_with(Vec::new).push(tensor);
+        kinds.entry(feeds).or_insert_with(Vec::new).push(tensor);
+    }
+    let started = blocks.values().filter_map(|of| correlations(of)).all(|c| c.bulk >= START_LEFT);
+    let apart = kinds.values().filter_map(|of| correlations(of)).all(|c| c.spike < LEARNED_TOGETHER);
+    let cue = format!(
+        "common start: correlation {bulk:.3} outside the largest directions of the weights and only {spike:.3} inside, where \
+         training shows"
+    );
+    Finding::new("shared-initialisation", Direction::Unknown, cue).filter(|_| started && apart)
+}
+
+/// A dense change: training after a common trained model, or from a common start.
+pub(super) fn trained(tensors: &[&TensorStudy], tokens: Option<&TokenRows>) -> Option<Finding> {
+    if let Some(found) = start_alone(tensors) {
+        return Some(found);
+    }
+    let Correlations { spike, bulk, .. } = correlations(tensors)?;
     if spike < LEARNED_TOGETHER || spike < TRAINED_TOGETHER * bulk {
         return None;
     }
