@@ -1,7 +1,7 @@
 //! Codes along each row as one stream of bits, lowest first, with a scale and an offset for each group of a row: MLX, and AWQ
 //! for products with a vector.
 
-use super::{PIECE, Pieces, Scratch, room, room_for_values, rows_of};
+use super::{Pieces, Scratch, parts, room, room_for_values, rows_of};
 use stemmata_model::{ReadError, Tensor};
 
 /// A matrix, or a stack of them, in this form; [`super::find`] has compared all shapes.
@@ -36,10 +36,8 @@ impl Affine {
         start: u64,
         out: &mut [f32],
     ) -> Result<(), ReadError> {
-        let mut at = start;
-        for out in out.chunks_mut(PIECE) {
+        for (at, out) in parts(start, out) {
             self.read_piece(pieces, scratch, at, out)?;
-            at += out.len() as u64;
         }
         Ok(())
     }

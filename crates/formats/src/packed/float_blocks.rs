@@ -1,7 +1,7 @@
 //! Four-bit floats in blocks that share a scale, codes and scales apart: MXFP4, whose scales are powers of two, and NVFP4, whose
 //! scales are floats of eight bits with one more for the whole.
 
-use super::{PIECE, Pieces, Scratch, room, room_for_values};
+use super::{Pieces, Scratch, parts, room, room_for_values};
 use crate::decode::E2M1;
 use stemmata_model::{DType, Encoding, ReadError, Tensor};
 
@@ -51,8 +51,7 @@ impl FloatBlocks {
         start: u64,
         out: &mut [f32],
     ) -> Result<(), ReadError> {
-        let mut at = start;
-        for out in out.chunks_mut(PIECE) {
+        for (at, out) in parts(start, out) {
             let end = at + out.len() as u64;
             let (first, first_byte) = (at / self.block, at / 2);
             let scales = room_for_values(&mut scratch.side, (end.div_ceil(self.block) - first) as usize);
@@ -69,7 +68,6 @@ impl FloatBlocks {
                 let code = if element % 2 == 0 { byte & 15 } else { byte >> 4 };
                 *out = E2M1[usize::from(code)] * scales[(element / self.block - first) as usize];
             }
-            at = end;
         }
         Ok(())
     }

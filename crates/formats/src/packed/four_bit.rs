@@ -1,6 +1,6 @@
 //! bitsandbytes' four bits: a table of sixteen values, times the largest magnitude of each block of elements.
 
-use super::{PIECE, Pieces, Scratch, room, room_for_values, rows_of};
+use super::{Pieces, Scratch, parts, room, room_for_values, rows_of};
 use stemmata_model::{ReadError, Tensor};
 
 /// A tensor in this form; [`super::find`] has compared all lengths.
@@ -35,8 +35,7 @@ impl FourBit {
         start: u64,
         out: &mut [f32],
     ) -> Result<(), ReadError> {
-        let mut at = start;
-        for out in out.chunks_mut(PIECE) {
+        for (at, out) in parts(start, out) {
             let first = at / self.block;
             let blocks = (at + out.len() as u64 - 1) / self.block - first + 1;
             self.magnitudes(pieces, scratch, first, blocks as usize)?;
@@ -53,7 +52,6 @@ impl FourBit {
                     *out = self.table[usize::from(code)] * magnitude;
                 }
             }
-            at += out.len() as u64;
         }
         Ok(())
     }

@@ -135,6 +135,11 @@ fn room_for_values(scratch: &mut Vec<f32>, len: usize) -> &mut [f32] {
     &mut scratch[..len]
 }
 
+/// Parts of at most [`PIECE`] elements: (first element, part).
+fn parts(start: u64, out: &mut [f32]) -> impl Iterator<Item = (u64, &mut [f32])> {
+    (start..).step_by(PIECE).zip(out.chunks_mut(PIECE))
+}
+
 /// Runs of elements that lie in one row each: (row, first column, run).
 fn rows_of(start: u64, cols: u64, out: &mut [f32]) -> impl Iterator<Item = (u64, u64, &mut [f32])> {
     let (mut at, mut rest) = (start, out);

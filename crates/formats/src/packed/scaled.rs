@@ -1,6 +1,6 @@
 //! Numbers of eight bits, each times a scale that its tensor, its row or its rectangle shares.
 
-use super::{PIECE, Pieces, Scratch, room_for_values, rows_of};
+use super::{PIECE, Pieces, Scratch, parts, room_for_values, rows_of};
 use stemmata_model::{ReadError, Tensor};
 
 /// A matrix, or a stack of them, in this form; [`super::find`] has compared all shapes.
@@ -30,11 +30,9 @@ impl Scaled {
         start: u64,
         out: &mut [f32],
     ) -> Result<(), ReadError> {
-        let mut at = start;
-        for out in out.chunks_mut(PIECE) {
+        for (at, out) in parts(start, out) {
             pieces.values(&self.codes, at, out)?;
             self.multiply(pieces, scratch, at, out)?;
-            at += out.len() as u64;
         }
         Ok(())
     }
