@@ -1,10 +1,10 @@
 //! The second look at a pair whose dependence was found.
 
 use crate::input::Whole;
-use crate::{AuditError, Settings};
-use stemmata_alignment::{Measurement, plan, plan_along, study};
+use crate::{AuditError, SearchMode, Settings};
+use stemmata_alignment::{HeadMap, Measurement, Search, SharedTokens, plan, plan_along, search_plan, study};
 use stemmata_architecture::Axis;
-use stemmata_evidence::{Judgement, Kind, NotTested};
+use stemmata_evidence::{Judgement, Kind, NotTested, wants_heads};
 
 /// What of two models lies side by side.
 enum Places {
@@ -76,6 +76,10 @@ pub(crate) fn refine(
         return Ok(());
     }
     stemmata_evidence::refine(judgement, measurement, &found);
+    if bytes.is_none() && settings.search != SearchMode::Never && wants_heads(judgement, &found) {
+        let maps = heads(c, r, settings)?;
+        stemmata_evidence::refine_heads(judgement, &found, &maps);
+    }
     if found.sampled {
         judgement.not_tested.push(NotTested {
             what: "kind of change in all weights".to_owned(),
@@ -94,4 +98,17 @@ pub(crate) fn refine(
         });
     }
     Ok(())
+}
+
+/// Where the heads of a few layers lie.
+fn heads(c: &Whole, r: &Whole, settings: &Settings<'_>) -> Result<Vec<HeadMap>, AuditError> {
+    let (ours, theirs) = (c.model(), r.model());
+    let sides = [(ours.weights, ours.anatomy), (theirs.weights, theirs.anatomy)];
+    let mut search = Search::new(sides[0], sides[1], settings.threads, settings.stop)
+        .sharing(SharedTokens::of(ours.tokens, theirs.tokens));
+    let mut found = Vec::new();
+    for (component, layer) in search_plan(ours.anatomy, theirs.anatomy).first() {
+        found.extend(search.heads(component, layer, layer)?);
+    }
+    Ok(found)
 }

@@ -21,7 +21,7 @@ pub use change::{Change, Noise};
 pub use context::{attention_profile, gain_cosine, norm_cosine};
 pub use direction::{StorageFacts, rounding};
 pub use judge::judge;
-pub use relation::{refine, refine_moved};
+pub use relation::{refine, refine_heads, refine_moved, wants_heads};
 pub use relatives::{Order, admit_merge, admit_order, admit_witness, is_opposed, order};
 pub use search::{run as search_tests, search_found, wants_search};
 pub use structure::{asks_for_map, cell_score, exclusions, map_layers};

@@ -1,10 +1,11 @@
 //! Tests on units that were matched wherever they are.
 
 use crate::change::rounding_variance;
+use crate::relation::{child, name};
 use crate::tests_of_dependence::{LABEL_NULL, SIGN_NULL, add_up, cosine};
 use crate::{Direction, Evidence, Judgement, Kind, Scope, TestKind};
 use std::collections::BTreeSet;
-use stemmata_alignment::{Basis, Channel, Hypothesis, LayerMatch, SearchPlan};
+use stemmata_alignment::{Basis, Channel, Hypothesis, LayerMatch, Rescaled, SearchPlan};
 use stemmata_architecture::{ChannelAxis, Component};
 use stemmata_stats::{
     Interval, PKind, PValue, RatioSums, binomial_interval, binomial_tail, increasing_labels, sign_flip,
@@ -246,17 +247,13 @@ pub(crate) fn describe(
             ));
         }
     }
-    if matches!(relation, "relabelled" | "rescaled")
-        && let Some(side) = scaled_side(of())
-    {
-        direction = [Direction::CandidateFromReference, Direction::ReferenceFromCandidate][side];
-        let (child, parent) = [("candidate", "reference"), ("reference", "candidate")][side];
-        let (rows, scaled) =
-            of().fold((0, 0), |sum, m| (sum.0 + m.rescaled.rows, sum.1 + m.rescaled.of_other[side]));
-        words.push(format!(
-            "repeated scaling: {scaled} of {rows} rows looked at are the {parent}'s times a number, rounded, and none of the \
-             {parent}'s is the {child}'s; a copy of the {parent} would have done as well"
-        ));
+    if matches!(relation, "relabelled" | "rescaled") {
+        let mut rows = Rescaled::default();
+        of().for_each(|m| rows.merge(m.rescaled));
+        if let Some((by, cue)) = by_scaling(&rows) {
+            direction = by;
+            words.push(cue);
+        }
     }
     Some(Moved { relation, direction, cue: words.join("; ") })
 }
@@ -266,17 +263,26 @@ const SCALED_ROWS: u64 = 16;
 const NEITHER: f64 = 0.01;
 
 /// The side that was scaled: its rows can be made again from the other's, and none the other way round.
-fn scaled_side<'a>(matches: impl Iterator<Item = &'a LayerMatch>) -> Option<usize> {
-    let (mut rows, mut both, mut of_other) = (0, 0, [0, 0]);
-    for m in matches {
-        rows += m.rescaled.rows;
-        both += m.rescaled.both;
-        of_other = [of_other[0] + m.rescaled.of_other[0], of_other[1] + m.rescaled.of_other[1]];
-    }
+fn scaled_side(rows: &Rescaled) -> Option<usize> {
     (0..2).find(|&side| {
-        let neither = rows - both - of_other[side];
-        of_other[side] >= SCALED_ROWS && of_other[1 - side] == 0 && neither as f64 <= NEITHER * rows as f64
+        let neither = rows.rows - rows.both - rows.of_other[side];
+        let all = neither as f64 <= NEITHER * rows.rows as f64;
+        rows.of_other[side] >= SCALED_ROWS && rows.of_other[1 - side] == 0 && all
     })
+}
+
+/// The direction that repeated scaling shows, in words too.
+pub(crate) fn by_scaling(rows: &Rescaled) -> Option<(Direction, String)> {
+    let side = scaled_side(rows)?;
+    let parent = name(1 - side);
+    let cue = format!(
+        "repeated scaling: {} of {} rows looked at are the {parent}'s times a number, rounded, and none of the {parent}'s is the \
+         {}'s; a copy of the {parent} would have done as well",
+        rows.of_other[side],
+        rows.rows,
+        name(side)
+    );
+    Some((child(side), cue))
 }
 
 /// The largest effect of a rejecting search test among those of one layer.

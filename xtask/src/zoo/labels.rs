@@ -10,8 +10,6 @@ pub(super) struct Making {
     pub(super) kind: String,
     /// Names of the steps, or of the format.
     pub(super) steps: Vec<String>,
-    /// Models whose weights went in.
-    pub(super) parents: Vec<String>,
 }
 
 /// The truth about a pair; the candidate is the child, if either is.
@@ -21,8 +19,6 @@ pub(super) struct Label {
     pub(super) reference: String,
     /// `derived`, `ancestor`, `siblings`, `same-init`, `distilled`, `independent` or `identical`.
     pub(super) relation: String,
-    /// The trained model that siblings come from.
-    pub(super) common: Option<String>,
 }
 
 /// Models and pairs.
@@ -47,15 +43,13 @@ impl Zoo {
         let column = |name: &str| {
             header.iter().position(|h| h == name).ok_or_else(|| format!("pairs.csv has no column {name}"))
         };
-        let [a, b, relation, direction, common] =
-            ["a", "b", "relation", "direction", "common_ancestor"].map(column);
-        let (a, b, relation, direction, common) = (a?, b?, relation?, direction?, common?);
+        let [a, b, relation, direction] = ["a", "b", "relation", "direction"].map(column);
+        let (a, b, relation, direction) = (a?, b?, relation?, direction?);
         let label = |row: Vec<String>| -> Option<Label> {
             let (a, b) = (row.get(a)?.clone(), row.get(b)?.clone());
             let b_is_child = row.get(direction)? != "b->a";
             let (candidate, reference) = if b_is_child { (b, a) } else { (a, b) };
-            let common = row.get(common).filter(|name| !name.is_empty()).cloned();
-            Some(Label { candidate, reference, relation: row.get(relation)?.clone(), common })
+            Some(Label { candidate, reference, relation: row.get(relation)?.clone() })
         };
         Ok(Zoo { models, pairs: lines.filter_map(label).collect() })
     }
@@ -64,25 +58,11 @@ impl Zoo {
         self.models.get(model).map_or("", |making| making.kind.as_str())
     }
 
-    /// Models to name beside a pair: those that share only the random start with both, the trained ancestor of both, and what went
-    /// into a merge.
-    pub(super) fn relatives(&self, label: &Label) -> Vec<String> {
+    /// All models but the pair and lone adapters, which hold no weights of their own.
+    pub(super) fn others(&self, label: &Label) -> Vec<String> {
         let both = [&label.candidate, &label.reference];
-        let starts = |name: &str, other: &str| {
-            self.pairs.iter().any(|pair| {
-                let ends = [pair.candidate.as_str(), pair.reference.as_str()];
-                pair.relation == "same-init" && (ends == [name, other] || ends == [other, name])
-            })
-        };
-        let is_base = |name: &str| self.models.get(name).is_some_and(|making| making.parents.is_empty());
-        let start = self.models.keys().filter(|name| is_base(name) && both.iter().all(|m| starts(name, m)));
-        let merged = both.iter().filter(|model| self.kind(model) == "merge");
-        let parents = merged.filter_map(|model| self.models.get(*model)).flat_map(|making| &making.parents);
-        let mut names: Vec<String> = start.chain(parents).chain(&label.common).cloned().collect();
-        names.sort();
-        names.dedup();
-        names.retain(|name| !both.contains(&name));
-        names
+        let names = self.models.keys().filter(|name| !both.contains(name) && self.kind(name) != "lora");
+        names.cloned().collect()
     }
 }
 
@@ -92,12 +72,7 @@ fn making(model: &Value) -> Making {
     };
     let mut steps = texts(&model["params"]["ops"]);
     steps.extend(model["params"]["qtype"].as_str().map(str::to_owned));
-    let parents = model["parents"].as_array().into_iter().flatten();
-    Making {
-        kind: model["kind"].as_str().unwrap_or_default().to_owned(),
-        steps,
-        parents: parents.filter_map(|p| Some(p["id"].as_str()?.to_owned())).collect(),
-    }
+    Making { kind: model["kind"].as_str().unwrap_or_default().to_owned(), steps }
 }
 
 /// The fields of a line; quotes protect commas.

@@ -25,7 +25,7 @@ struct Seen {
 struct Outcome {
     label: Label,
     seen: Seen,
-    /// The same with other models of the collection named as relatives, where that was asked.
+    /// The same with all other models of the collection named as relatives, where that was asked.
     with_relatives: Option<Seen>,
 }
 
@@ -43,7 +43,7 @@ pub(crate) fn run(options: &[String]) -> Result<(), Failure> {
     let outcomes = side_by_side(&jobs, |&(at, label)| {
         let seen = look(&models, label, &[])?;
         let wanted = wants_relatives(at, label, &seen);
-        let relatives = if wanted { zoo.relatives(label) } else { Vec::new() };
+        let relatives = if wanted { zoo.others(label) } else { Vec::new() };
         let with_relatives =
             if relatives.is_empty() { None } else { Some(look(&models, label, &relatives)?) };
         Ok(Outcome { label: label.clone(), seen, with_relatives })

@@ -55,9 +55,9 @@ fn named(zoo: &Zoo, label: &Label, seen: &Seen) -> Option<bool> {
 
 fn relations(out: &mut String, zoo: &Zoo, outcomes: &[Outcome]) {
     out.push_str(
-        "\n## Relation named\n\nOf pairs one step apart, without the lone adapter. *With relatives*: the models that share only the random start with \
-         both, and for merges all that went in, were named with `--relatives` where two models alone left the order open.\n\n\
-         | truth | pairs | two models alone | with relatives |\n|---|--:|--:|--:|\n",
+        "\n## Relation named\n\nOf pairs one step apart, without the lone adapter. *Beside all others*: all other models of the collection but the adapter \
+         were named with `--relatives` where two models alone left the order open, whatever they are.\n\n\
+         | truth | pairs | two models alone | beside all others |\n|---|--:|--:|--:|\n",
     );
     let mut total = [0; 3];
     for relation in ["identical", "derived", "same-init"] {
@@ -87,7 +87,7 @@ fn directions(out: &mut String, zoo: &Zoo, outcomes: &[Outcome]) {
     out.push_str(
         "\n## Direction\n\nAsserted, and of these right. Siblings have none; what is asserted of them is asserted beside a model with the very values \
          of the parent, or is wrong. Where two models alone leave the order open, parents and ancestors, and every eighth pair of the list if its models are \
-         siblings, were asked again beside relatives (the trained ancestor of the siblings among them).\n\n\
+         siblings, were asked again beside all other models of the collection.\n\n\
          | truth | pairs | alone | right | asked again | asserted then | right |\n|---|--:|--:|--:|--:|--:|--:|\n",
     );
     for relation in ["derived", "ancestor", "siblings"] {
@@ -109,6 +109,11 @@ fn directions(out: &mut String, zoo: &Zoo, outcomes: &[Outcome]) {
             again(&right)
         );
     }
+}
+
+/// Whether a direction was stated only when others were shown.
+fn beside_others(o: &Outcome) -> bool {
+    o.with_relatives.as_ref().is_some_and(|seen| seen.direction != Direction::Unknown)
 }
 
 /// What is wrong or left open about a pair, and why.
@@ -141,6 +146,12 @@ fn error(zoo: &Zoo, o: &Outcome) -> Option<(&'static str, &'static str)> {
                 } else {
                     "not explained"
                 },
+            ));
+        }
+        ("siblings", true) if beside_others(o) => {
+            return Some((
+                "siblings with a direction beside all others",
+                "a model with the parent's values (another container, order or scale), or within rounding of them, is one of the two",
             ));
         }
         ("siblings", true) if seen.direction != Direction::Unknown => {

@@ -31,7 +31,8 @@ pub struct Rescaled {
 }
 
 impl Rescaled {
-    fn add(&mut self, candidate: &[f32], reference: &[f32], bits: [u32; 2]) {
+    /// Holds a row of the candidate against one of the reference; `bits` are the significands of the two formats.
+    pub(crate) fn look(&mut self, candidate: &[f32], reference: &[f32], bits: [u32; 2]) {
         self.rows += 1;
         let forward = is_multiple(candidate, reference, bits[0]);
         match (forward, is_multiple(reference, candidate, bits[1])) {
@@ -43,7 +44,7 @@ impl Rescaled {
     }
 
     /// Adds other rows.
-    pub(crate) fn merge(&mut self, other: Rescaled) {
+    pub fn merge(&mut self, other: Rescaled) {
         self.rows += other.rows;
         self.both += other.both;
         self.of_other[0] += other.of_other[0];
@@ -110,7 +111,7 @@ pub(crate) fn rescaled(
     let bits = [significand(&values[0]), significand(&values[1])];
     let [candidate, reference] = &values;
     for (c, r) in candidate.chunks_exact(width).zip(reference.chunks_exact(width)) {
-        found.add(c, r, bits);
+        found.look(c, r, bits);
     }
     Ok(found)
 }
@@ -130,7 +131,7 @@ mod tests {
         for row in 0..200 {
             let k = (if row % 2 == 0 { 1.0 } else { -1.0 }) * (0.3 + 0.011 * row as f32);
             let (c, r) = make(&normal(width, row), k);
-            found.add(&c, &r, [bits; 2]);
+            found.look(&c, &r, [bits; 2]);
         }
         found
     }

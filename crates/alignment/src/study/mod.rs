@@ -9,12 +9,14 @@ mod experts;
 mod grid;
 mod matrix;
 pub(crate) mod rounding;
+mod scaled;
 mod spectrum;
 mod tokens;
 
 pub use elements::ElementFacts;
 pub use experts::ExpertCopies;
 pub use grid::GridFit;
+pub use scaled::Scaled;
 pub use spectrum::{Binades, Spectrum, Spikes};
 pub use tokens::{ExtraRows, TokenRows};
 
@@ -72,6 +74,8 @@ pub struct TensorStudy {
     pub grids: [Option<GridFit>; 2],
     /// Singular values and vectors of an evenly spaced part of the matrix.
     pub spectrum: Option<Spectrum>,
+    /// Whether rows or columns are the other side's times numbers; of the same matrices.
+    pub scaled: Option<Scaled>,
 }
 
 /// Looks at the pairs of `plan` that have equal shapes, at token embeddings and at experts. O(budget) time and memory
@@ -183,10 +187,14 @@ fn tensor(pair: &PairPlan, weights: [&dyn Weights; 2]) -> Result<TensorStudy, Re
     let grids = [grid::fit(&c, &r, bits[0]), grid::fit(&r, &c, bits[1])]
         .map(|fit| fit.filter(|_| elements.equal < elements.n));
     let matrix_like = pair.rows.min(pair.cols) >= SMALLEST_SIDE && pair.key.role != Role::TokenEmbedding;
-    let spectrum = if matrix_like && elements.equal < elements.n {
-        Some(spectrum::of(&c, &r, [elements.significand(0), elements.significand(1)]))
-    } else {
-        None
-    };
-    Ok(TensorStudy { key: pair.key, size: pair.rows * pair.cols, elements, grids, spectrum })
+    let is_changed = matrix_like && elements.equal < elements.n;
+    let significands = [0, 1].map(|side| elements.significand(side));
+    Ok(TensorStudy {
+        key: pair.key,
+        size: pair.rows * pair.cols,
+        elements,
+        grids,
+        spectrum: is_changed.then(|| spectrum::of(&c, &r, significands)),
+        scaled: is_changed.then(|| scaled::of(&c, &r, significands)),
+    })
 }

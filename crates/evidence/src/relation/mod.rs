@@ -6,12 +6,16 @@
 mod rounding;
 mod spectra;
 mod structure;
+mod symmetry;
 
 use crate::{Direction, Evidence, Judgement, Kind};
 use std::collections::BTreeSet;
 use stemmata_alignment::study::{Study, TensorStudy};
-use stemmata_alignment::{Measurement, PairMeasurement, Unmatched};
+use stemmata_alignment::{HeadMap, Measurement, PairMeasurement, Unmatched};
 use stemmata_architecture::Component;
+
+/// What training leaves, the last resort: a cast, a grid, a scale or a noise order says more.
+const TRAINING: [&str; 3] = ["trained-further", "common-ancestor", "shared-initialisation"];
 
 /// What a rule says.
 pub(crate) struct Finding {
@@ -61,6 +65,21 @@ pub fn refine(judgement: &mut Judgement, measurement: &Measurement, study: &Stud
     }
 }
 
+/// Whether attention heads are worth a search: nothing but training is said of the pair, and attention has less in common than that leaves.
+pub fn wants_heads(judgement: &Judgement, study: &Study) -> bool {
+    let open = judgement.verdict.relation.is_none_or(|relation| TRAINING.contains(&relation));
+    let tensors: Vec<&TensorStudy> = study.tensors.iter().collect();
+    open && judgement.verdict.direction == Direction::Unknown && symmetry::wants_heads(&tensors)
+}
+
+/// Says where heads were found.
+pub fn refine_heads(judgement: &mut Judgement, study: &Study, maps: &[HeadMap]) {
+    let tensors: Vec<&TensorStudy> = study.tensors.iter().collect();
+    if let Some(found) = symmetry::heads(&tensors, maps) {
+        apply(judgement, found);
+    }
+}
+
 /// Says so where models whose layers or units were found elsewhere have their random start in common and no training. The study is
 /// of what lies side by side all the same.
 pub fn refine_moved(judgement: &mut Judgement, study: &Study) {
@@ -81,9 +100,7 @@ pub fn refine_moved(judgement: &mut Judgement, study: &Study) {
 /// Puts a finding into the verdict.
 fn apply(judgement: &mut Judgement, found: Finding) {
     let verdict = &mut judgement.verdict;
-    // What training leaves is the last resort: a cast, a grid, a scale or a noise order says more.
-    let resort = ["trained-further", "common-ancestor", "shared-initialisation"];
-    if verdict.relation.is_some() && found.relation.is_none_or(|relation| resort.contains(&relation)) {
+    if verdict.relation.is_some() && found.relation.is_none_or(|relation| TRAINING.contains(&relation)) {
         return;
     }
     if found.relation.is_some() {
@@ -116,6 +133,7 @@ fn read(study: &Study, measurement: &Measurement, components: &[Component]) -> O
         .or_else(|| embeddings().find_map(|tokens| structure::vocabulary_extended(tokens, &tensors)))
         .or_else(|| embeddings().find_map(|tokens| structure::re_embedded(tokens, &tensors)))
         .or_else(|| spectra::low_rank(&tensors))
+        .or_else(|| symmetry::rescaled(&tensors))
         .or_else(|| {
             spectra::trained(&tensors, embeddings().next()).filter(|_| same_layers(measurement, components))
         })

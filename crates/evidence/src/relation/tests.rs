@@ -374,3 +374,94 @@ fn experts_that_are_copies_make_an_upcycled_child() {
     // With training on either side the dense model may be a sibling.
     assert_eq!(judged(&child.noised(1e-3, 33), &base), (Some("upcycled"), Direction::Unknown));
 }
+
+impl Model {
+    /// Changes the rows or columns of the matrices of one role, numbered, in all layers.
+    fn lines(mut self, role: Role, rows: bool, change: impl Fn(usize) -> f32) -> Model {
+        for entry in self.entries.iter_mut().filter(|e| e.role == role) {
+            let cols = entry.cols as usize;
+            for (i, x) in entry.values.iter_mut().enumerate() {
+                *x *= change(if rows { i / cols } else { i % cols });
+            }
+        }
+        self
+    }
+
+    /// Puts block `from(i)` of 16 rows of one role (columns, of what heads write) in the place of block i.
+    fn heads(mut self, role: Role, from: impl Fn(usize) -> usize) -> Model {
+        for entry in self.entries.iter_mut().filter(|e| e.role == role) {
+            let cols = entry.cols as usize;
+            let before = entry.values.clone();
+            for (i, x) in entry.values.iter_mut().enumerate() {
+                let (row, col) = (i / cols, i % cols);
+                *x = match role {
+                    Role::Output => before[row * cols + 16 * from(col / 16) + col % 16],
+                    _ => before[(16 * from(row / 16) + row % 16) * cols + col],
+                };
+            }
+        }
+        self
+    }
+}
+
+/// What heads say of a pair.
+fn by_heads(candidate: &Model, reference: &Model) -> Option<Option<&'static str>> {
+    let ((cm, ca), (rm, ra)) = (candidate.open(), reference.open());
+    let stop = AtomicBool::new(false);
+    let plan = plan(&ca, &ra);
+    let study =
+        study::study(&plan, [&ca, &ra], [&cm, &rm], &study::Extent { threads: 1, bytes: None, stop: &stop })
+            .unwrap();
+    let tensors: Vec<&TensorStudy> = study.tensors.iter().collect();
+    let mut search = stemmata_alignment::Search::new((&cm, &ca), (&rm, &ra), 1, &stop);
+    let heads = |layer| search.heads(Component::LanguageModel, layer, layer).unwrap().unwrap();
+    let maps: Vec<HeadMap> = (0..LAYERS).map(heads).collect();
+    symmetry::wants_heads(&tensors).then(|| symmetry::heads(&tensors, &maps).and_then(|found| found.relation))
+}
+
+#[test]
+fn scaled_channels_are_named_and_the_side_that_was_rounded_again_is_the_child() {
+    let round = |model: Model| model.map(bf16).stored(Encoding::Plain(DType::BF16));
+    let base = round(Model::trained(42, 43));
+    let number = |i: usize| if i.is_multiple_of(3) { -1.3 - 0.01 * i as f32 } else { 0.6 + 0.007 * i as f32 };
+    let units = base.clone().lines(Role::Up, true, number).lines(Role::Down, false, |i| 1.0 / number(i));
+    assert_eq!(judged(&round(units), &base), (Some("rescaled"), CHILD));
+    let values = base.clone().lines(Role::Value, true, number);
+    let values = round(values.lines(Role::Output, false, |i| 1.0 / number(i / 32 * 16 + i % 16)));
+    assert_eq!(judged(&values, &base), (Some("rescaled"), CHILD));
+    // Training afterwards takes the direction, and not the name.
+    let mut trained = values.noised(1e-3, 44);
+    trained.learn(45, 0.1, |_| true);
+    assert_eq!(judged(&round(trained), &base), (Some("rescaled"), Direction::Unknown));
+}
+
+#[test]
+fn heads_in_other_places_or_another_basis_are_named_and_trained_ones_are_not() {
+    let base = Model::trained(46, 47);
+    let mut child = base.clone().noised(1e-3, 48);
+    child.learn(49, 0.2, |_| true);
+    assert_eq!(by_heads(&child, &base), None, "attention is where it was");
+    let groups = |i: usize| [1, 0][i];
+    let queries = |i: usize| [2, 3, 0, 1][i];
+    let moved = child.clone().heads(Role::Query, queries).heads(Role::Output, queries);
+    let moved = moved.heads(Role::Key, groups).heads(Role::Value, groups);
+    assert_eq!(by_heads(&moved, &base), Some(Some("relabelled")));
+    // Neighbouring value channels exchanged within each head, in what writes and in what reads.
+    let mut mixed = child.clone();
+    for entry in mixed.entries.iter_mut().filter(|e| matches!(e.role, Role::Value | Role::Output)) {
+        let cols = entry.cols as usize;
+        match entry.role {
+            Role::Value => entry.values.chunks_exact_mut(2 * cols).for_each(|two| two.rotate_left(cols)),
+            _ => entry.values.chunks_exact_mut(2).for_each(|two| two.swap(0, 1)),
+        }
+    }
+    assert_eq!(by_heads(&mixed, &base), Some(Some("heads-mixed")));
+    let other = Model::trained(50, 51);
+    let mut replaced = child;
+    for (into, from) in replaced.entries.iter_mut().zip(other.entries) {
+        if matches!(into.role, Role::Query | Role::Key | Role::Value | Role::Output) {
+            into.values = from.values;
+        }
+    }
+    assert_eq!(by_heads(&replaced, &base), Some(None), "strange heads are not found");
+}
