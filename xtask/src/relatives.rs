@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use stemmata_audit::{Direction, Settings, compare};
+use stemmata_audit::{Direction, Settings, compare, is_no_ancestor};
 
 /// A model by what its name says: `llama-l00.tuned.back` was trained on `llama-l00.tuned`, `llama-l00-order` shares its base's start.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -108,7 +108,11 @@ pub(crate) fn run(options: &[String]) -> Result<(), Failure> {
         }
         counts.entry(job.row).or_default()[place] += 1;
     }
-    let table = table(&counts, &date);
+    let mut table = table(&counts, &date);
+    let excluded = exclusions(Path::new(&lines), &stop)?;
+    for (name, [of, all]) in ["an ancestor of both", "no ancestor of both"].into_iter().zip(excluded) {
+        let _ = writeln!(table, "{name}: {of} of {all} excluded");
+    }
     print!("{table}");
     if let Some(out) = out {
         std::fs::write(PathBuf::from(out), table)?;
@@ -116,13 +120,18 @@ pub(crate) fn run(options: &[String]) -> Result<(), Failure> {
     Ok(())
 }
 
-fn jobs(directory: &Path) -> Result<Vec<Job>, Failure> {
-    let mut models: BTreeSet<(Model, String)> = BTreeSet::new();
+fn models(directory: &Path) -> Result<BTreeSet<(Model, String)>, Failure> {
+    let mut models = BTreeSet::new();
     for entry in std::fs::read_dir(directory)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
         models.insert((Model::new(&name), entry.path().to_string_lossy().into_owned()));
     }
+    Ok(models)
+}
+
+fn jobs(directory: &Path) -> Result<Vec<Job>, Failure> {
+    let models = models(directory)?;
     let mut jobs = Vec::new();
     for (candidate, path) in &models {
         for (reference, other) in models.iter().filter(|(m, _)| m.line == candidate.line) {
@@ -150,6 +159,25 @@ fn jobs(directory: &Path) -> Result<Vec<Job>, Failure> {
         }
     }
     Ok(jobs)
+}
+
+/// Of models that are ancestors of two others, and of those that are not: how many are excluded as such, and how many there are.
+fn exclusions(directory: &Path, stop: &AtomicBool) -> Result<[[usize; 2]; 2], Failure> {
+    let models = models(directory)?;
+    let trained: Vec<&(Model, String)> = models.iter().filter(|(m, _)| m.trained.is_some()).collect();
+    let settings = Settings { threads: 1, ..Settings::new(stop) };
+    let mut counts = [[0; 2]; 2];
+    for (centre, path) in &trained {
+        let others: Vec<_> = trained.iter().filter(|(m, _)| m.line == centre.line && m != centre).collect();
+        for (i, (first, one)) in others.iter().enumerate() {
+            for (second, other) in &others[i + 1..] {
+                let row = usize::from(!(centre.is_ancestor_of(first) && centre.is_ancestor_of(second)));
+                counts[row][0] += usize::from(is_no_ancestor(path, [one, other], &settings)?);
+                counts[row][1] += 1;
+            }
+        }
+    }
+    Ok(counts)
 }
 
 fn table(counts: &BTreeMap<Row, [usize; 3]>, date: &str) -> String {

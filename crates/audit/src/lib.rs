@@ -41,6 +41,7 @@ pub use finding::{Finding, explanation};
 pub use heads::HeadOrigin;
 pub use input::{InputFacts, Subject};
 pub use inspect::{ComponentFacts, Inspection, TensorRow, inspect};
+pub use line::is_no_ancestor;
 pub use merging::Merging;
 pub use moving::{ResidualOrigin, UnitOrigin};
 pub use rating::{

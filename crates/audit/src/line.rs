@@ -1,7 +1,7 @@
 //! A model and what came after it, by its outgroups.
 
 use crate::input::Whole;
-use crate::{AuditError, Settings};
+use crate::{AuditError, Settings, Subject};
 use stemmata_alignment::mixture::{Gram, MixturePass, common_plan, grams};
 use stemmata_evidence::{Order, is_opposed, order};
 use stemmata_model::Weights;
@@ -62,6 +62,21 @@ impl<'a> Line<'a> {
         }
         Ok(None)
     }
+}
+
+/// Whether a model cannot be an ancestor of both others: what they have beside it is opposed
+/// ([docs/methods/relatives.md](../../../docs/methods/relatives.md)). All three must be checkpoints with the same matrices; `false` says nothing.
+pub fn is_no_ancestor(model: &str, others: [&str; 2], settings: &Settings<'_>) -> Result<bool, AuditError> {
+    let mut subjects = Vec::new();
+    for text in [model, others[0], others[1]] {
+        let subject = Subject::open(text, settings, &mut |_| {})?;
+        subject.needs_weights("a look at three models")?;
+        subjects.push(subject);
+    }
+    let [Some(model), Some(first), Some(second)] = [0, 1, 2].map(|i| subjects[i].checkpoint()) else {
+        return Ok(false);
+    };
+    Ok(is_opposed(&grams_of([model, first, second], settings)?, 0, [1, 2]))
 }
 
 /// What an outgroup says of two models.

@@ -161,6 +161,37 @@ fn an_outgroup_shows_the_parent() {
 }
 
 #[test]
+fn a_light_child_is_excluded_by_a_heavy_one_that_learned_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let [outgroup, parent, _, other, _] = line(folder.path());
+    let base = sum(&[(1.0, &start(1)), (1.0, &learned(3))]);
+    let (light, heavy) = (
+        sum(&[(1.0, &base), (0.02, &change(6)), (0.01, &change(7))]),
+        sum(&[(1.0, &base), (1.0, &change(6)), (1.0, &change(8))]),
+    );
+    let [light, heavy] = [("light", light), ("heavy", heavy)].map(|(name, m)| save(folder.path(), name, &m));
+    // Too small a change for the outgroup: of a child that learned something else it may be the parent too.
+    let (_, hidden) = report(&["compare", &other, &parent, "--relatives", &outgroup, &light]);
+    assert_eq!((verdict(&hidden)[2], roles(&hidden)), ("unknown", vec!["common-start", "between"]));
+    let (_, cleared) = report(&["compare", &other, &parent, "--relatives", &outgroup, &light, &heavy]);
+    assert_eq!(
+        (verdict(&cleared)[2], roles(&cleared)),
+        ("candidate-from-reference", vec!["common-start", "aside", "aside"])
+    );
+    let (_, beside) = report(&["compare", &heavy, &parent, "--relatives", &outgroup, &light]);
+    assert_eq!(verdict(&beside)[2], "candidate-from-reference");
+    // Nor is the order of the two themselves open then.
+    let (_, open) = report(&["compare", &parent, &light, "--relatives", &outgroup, &other]);
+    assert_eq!(verdict(&open)[2], "unknown", "{}", open["verdict"]);
+    let (_, told) = report(&["compare", &parent, &light, "--relatives", &outgroup, &heavy]);
+    assert_eq!(verdict(&told)[2], "reference-from-candidate", "{}", told["verdict"]);
+    assert!(told["verdict"]["cue"].as_str().unwrap().contains("exclusion"), "{}", told["verdict"]);
+    // Two children of a parent that is shown have no order, light or not.
+    let (_, siblings) = report(&["compare", &heavy, &light, "--relatives", &outgroup, &parent, &other]);
+    assert_eq!(verdict(&siblings)[2], "unknown", "{}", siblings["verdict"]);
+}
+
+#[test]
 fn a_merge_came_from_its_parents() {
     let folder = tempfile::tempdir().unwrap();
     let [_, parent, child, other, merge] = line(folder.path());

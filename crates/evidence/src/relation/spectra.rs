@@ -153,13 +153,12 @@ fn correlations(tensors: &[&TensorStudy]) -> Option<Correlations> {
     })
 }
 
-/// Whether what the two learned, and not only where they started, is common.
+/// Whether what the layers learned, and not only where they started, is common.
 pub(super) fn share_training(tensors: &[&TensorStudy]) -> bool {
-    let equal =
-        tensors.iter().all(|t| t.elements.equal == t.elements.n || t.key.role == Role::TokenEmbedding);
-    equal
-        || correlations(tensors)
-            .is_some_and(|c| c.spike >= LEARNED_TOGETHER && c.spike >= TRAINED_TOGETHER * c.bulk)
+    let layers: Vec<&TensorStudy> = tensors.iter().copied().filter(|t| t.key.layer.is_some()).collect();
+    let kept = !layers.is_empty() && layers.iter().all(|t| t.elements.equal == t.elements.n);
+    kept || correlations(&layers)
+        .is_some_and(|c| c.spike >= LEARNED_TOGETHER && c.spike >= TRAINED_TOGETHER * c.bulk)
 }
 
 /// A common start and nothing learned together. What was not laid side by side rightly has nothing in common, inside or outside, and
