@@ -22,7 +22,7 @@ Exit codes:
 
 const COMPARE_EXAMPLES: &str = "\
 Examples:
-  stemmata compare ./tuned ./base --relatives ./other-seed-of-data ./sibling
+  stemmata compare models/tuned models/base --relatives models/*
   stemmata compare hf:acme/nova-7b hf:meta-llama/Llama-2-7b-hf --budget 50MB
   stemmata compare ./suspect original.sketch --exit-code -qq";
 
@@ -127,8 +127,8 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "5",
               value_parser = clap::value_parser!(u32).range(1..=1000))]
         controls: Option<u32>,
-        /// Other models of the same line, to tell a merge of them, and by one that shares only the random start which of the two came
-        /// first. Each costs two more comparisons.
+        /// Other models, all that are at hand, related or not: to tell a merge of them, and by one that shares only the random start
+        /// which of the two came first. Each costs two more comparisons.
         #[arg(long, value_name = "MODEL", num_args = 1..)]
         relatives: Vec<String>,
         /// Seed of every random choice, for instance of the signs of the controls.
