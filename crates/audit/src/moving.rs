@@ -3,7 +3,7 @@
 use crate::input::Whole;
 use crate::{AuditError, Event, LayerOrigin, SearchMode, Settings, Subject, Watch};
 use std::collections::{BTreeMap, BTreeSet};
-use stemmata_alignment::{LayerMatch, Search, SearchPlan, SharedTokens, search_plan};
+use stemmata_alignment::{Basis, LayerMatch, Search, SearchPlan, SharedTokens, search_plan};
 use stemmata_architecture::{ChannelAxis, Component, Part, Role};
 use stemmata_evidence::{BrokenSymmetry, Evidence, Scope, TestKind, search_tests};
 use stemmata_stats::longest_increasing;
@@ -220,7 +220,7 @@ impl<'a> Beside<'a> {
         let deciding = tests
             .iter()
             .filter(|e| matches!(e.scope, Scope::Layer(..)))
-            .filter(|e| signs || !matches!(e.test, TestKind::MatchThenSign(_)))
+            .filter(|e| signs || !matches!(e.test, TestKind::MatchThenSign(_) | TestKind::SignFlipByTokens))
             .filter(|e| p(e) + (self.family.tests as f64).log10() <= self.family.alpha.log10())
             .min_by(|a, b| p(a).total_cmp(&p(b)));
         let Some(deciding) = deciding else { return Ok(None) };
@@ -228,6 +228,7 @@ impl<'a> Beside<'a> {
             TestKind::MatchThenSign(basis) | TestKind::UnitAgreement(basis) | TestKind::LabelOrder(basis) => {
                 basis
             }
+            TestKind::SignFlipByTokens => Basis::ByTokens,
             _ => return Ok(None),
         };
         let Some(of) = matches.iter().find(|m| m.hypothesis.basis() == basis) else { return Ok(None) };

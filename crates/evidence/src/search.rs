@@ -34,6 +34,9 @@ const PLAIN: Assumption = Assumption {
            the same partner for no more units than a binomial count with that share",
 };
 
+const CHANNEL_NULL: &str = "the two models grew from independent random starts; then the labels of residual channels are a uniformly random \
+                            permutation of one another, if at least one of them was trained by a recipe that treats all channels alike";
+
 /// All tests of a search: pooled per component and hypothesis, then layer by layer.
 pub fn run(searched: &[LayerMatch]) -> Vec<Evidence> {
     let mut tests = Vec::new();
@@ -47,6 +50,7 @@ pub fn run(searched: &[LayerMatch]) -> Vec<Evidence> {
                 continue;
             }
             tests.extend(pair(Scope::Component(component), basis, &of));
+            tests.extend(of.first().and_then(|m| channel_order(m)));
         }
     }
     for m in searched {
@@ -54,6 +58,22 @@ pub fn run(searched: &[LayerMatch]) -> Vec<Evidence> {
         tests.extend(order(m));
     }
     tests
+}
+
+/// Whether the labels of residual channels that shared tokens match kept their order; one frame serves all layers.
+fn channel_order(m: &LayerMatch) -> Option<Evidence> {
+    let Hypothesis::ByTokens { labels: Some((matched, longest)), .. } = m.hypothesis else { return None };
+    let channels = m.residual.0.min(m.residual.1);
+    (channels > 0).then(|| Evidence {
+        test: TestKind::ChannelOrder,
+        scope: Scope::Component(m.component),
+        p: Some(PValue::new(increasing_labels(longest, matched), PKind::Exact, CHANNEL_NULL, matched)),
+        statistic: longest as f64,
+        n: matched,
+        effect: Some(longest as f64 / channels as f64),
+        interval: Some(binomial_interval(longest.min(channels), channels, 0.95)),
+        detectable: None,
+    })
 }
 
 /// Whether the labels of matched units kept their order (docs/methods/search.md).
@@ -72,26 +92,30 @@ fn order(m: &LayerMatch) -> Option<Evidence> {
     })
 }
 
-/// The exact test and the effect size of one scope.
-fn pair(scope: Scope, basis: Basis, matches: &[&LayerMatch]) -> Vec<Evidence> {
-    let channels: Vec<Channel> = add_up(matches.iter().map(|m| m.channels.as_slice()));
+/// The sign-flip test of what units read and write.
+fn signs(test: TestKind, scope: Scope, channels: &[Channel]) -> Option<Evidence> {
     let products: Vec<f64> = channels.iter().map(|c| c.product).collect();
     let signs = sign_flip(&products);
-    let mut tests = Vec::new();
-    if signs.n > 0 {
-        let pairs: Vec<(f64, f64)> = channels.iter().map(|c| (c.product, c.reach)).collect();
-        let effect = cosine(&RatioSums::of(&pairs));
-        tests.push(Evidence {
-            test: TestKind::MatchThenSign(basis),
-            scope,
-            p: Some(PValue::new(signs.log10_p, PKind::Exact, SIGN_NULL, signs.n)),
-            statistic: signs.statistic,
-            n: signs.n,
-            effect: effect.map(|(ratio, _)| ratio),
-            interval: effect.map(|(_, interval)| interval),
-            detectable: None,
-        });
-    }
+    let pairs: Vec<(f64, f64)> = channels.iter().map(|c| (c.product, c.reach)).collect();
+    let effect = cosine(&RatioSums::of(&pairs));
+    (signs.n > 0).then(|| Evidence {
+        test,
+        scope,
+        p: Some(PValue::new(signs.log10_p, PKind::Exact, SIGN_NULL, signs.n)),
+        statistic: signs.statistic,
+        n: signs.n,
+        effect: effect.map(|(ratio, _)| ratio),
+        interval: effect.map(|(_, interval)| interval),
+        detectable: None,
+    })
+}
+
+/// The exact tests and the effect size of one scope.
+fn pair(scope: Scope, basis: Basis, matches: &[&LayerMatch]) -> Vec<Evidence> {
+    let all = |of: fn(&LayerMatch) -> &[Channel]| add_up(matches.iter().map(|m| of(m)));
+    let in_place = signs(TestKind::SignFlipByTokens, scope, &all(|m| &m.in_place));
+    let matched = signs(TestKind::MatchThenSign(basis), scope, &all(|m| &m.channels));
+    let mut tests: Vec<Evidence> = in_place.into_iter().chain(matched).collect();
     let units: u64 = matches.iter().map(|m| m.units.0.min(m.units.1)).sum();
     let agreeing = matches.iter().map(|m| m.agreeing).sum::<u64>().min(units);
     if units > 0 {
@@ -136,7 +160,8 @@ enum Residual {
 }
 
 impl Residual {
-    fn of<'a>(mut matches: impl Iterator<Item = &'a LayerMatch>) -> Residual {
+    /// `ordered` says whether the labels of channels kept their order.
+    fn of<'a>(mut matches: impl Iterator<Item = &'a LayerMatch>, ordered: bool) -> Residual {
         let Some(first) = matches.next() else { return Residual::AsStored };
         let (c, r) = first.residual;
         match first.hypothesis {
@@ -145,6 +170,10 @@ impl Residual {
                 () if c != r => Residual::Cut(found),
                 () if 10 * in_order >= 9 * found => Residual::AsStored,
                 () => Residual::Relabelled(found),
+            },
+            Hypothesis::ByTokens { labels: Some((_, longest)), .. } if ordered => match () {
+                () if c != r => Residual::Cut(longest),
+                () => Residual::AsStored,
             },
             Hypothesis::ByTokens { .. } | Hypothesis::ByUnits { .. } => Residual::Rotated,
         }
@@ -167,11 +196,12 @@ pub(crate) fn describe(
         |basis: Basis| searched.iter().any(|m| m.hypothesis.basis() == basis && m.hidden.0 != m.hidden.1);
     let found = |basis: Basis| {
         evidence.iter().any(|e| {
-            use TestKind::{LabelOrder, MatchThenSign, UnitAgreement};
+            use TestKind::{ChannelOrder, LabelOrder, MatchThenSign, SignFlipByTokens, UnitAgreement};
             // Among as many units the order of labels says no more than the labels themselves: that nothing was moved.
             let is_of = match e.test {
                 MatchThenSign(b) | UnitAgreement(b) => b == basis,
                 LabelOrder(b) => b == basis && narrower(basis),
+                SignFlipByTokens | ChannelOrder => basis == Basis::ByTokens,
                 _ => false,
             };
             is_of && rejected(e)
@@ -182,8 +212,10 @@ pub(crate) fn describe(
     let sum = |of_match: fn(&LayerMatch) -> u64| of().map(of_match).sum::<u64>();
     let (agreeing, unmoved) = (sum(|m| m.agreeing), sum(|m| m.unmoved));
     let (matched, opposed) = (sum(|m| m.matched.0), sum(|m| m.matched.1));
-    let flipped = 10 * opposed > matched;
-    let residual = Residual::of(of());
+    // Units that are matched by chance have either sign.
+    let flipped = 10 * opposed > matched && 2 * agreeing > matched;
+    let ordered = evidence.iter().any(|e| e.test == TestKind::ChannelOrder && rejected(e));
+    let residual = Residual::of(of(), ordered);
     let rotated = residual == Residual::Rotated;
     let in_order = of().filter_map(|m| m.in_order).sum::<u64>();
     let narrower = narrower(basis);

@@ -65,6 +65,7 @@ pub(crate) fn without<'a>(measurement: &'a Measurement, broken: &[BrokenSymmetry
     }
     for found in &mut kept.searched {
         if broken.contains(&BrokenSymmetry::Signs(found.component, ChannelAxis::Hidden)) {
+            found.in_place.clear();
             found.channels.clear();
         }
     }

@@ -70,10 +70,14 @@ pub enum TestKind {
     FixedPoints,
     /// METHODS S3: signs of hidden units that were matched by their gates.
     MatchThenSign(Basis),
+    /// METHODS S1 in the residual frame by tokens: signs of hidden units of equal index.
+    SignFlipByTokens,
     /// METHODS S4: units for which gate, up and down pick the same partner. An effect size under an assumption.
     UnitAgreement(Basis),
     /// METHODS S2: labels of matched hidden units that kept their order, as pruning leaves it.
     LabelOrder(Basis),
+    /// METHODS S2: labels of residual channels that were matched by shared tokens and kept their order.
+    ChannelOrder,
     /// METHODS S6: equal values. Context only: no calibrated null.
     ExactIdentity,
     /// Which side of a noisy pair the noise was added to.
@@ -91,7 +95,8 @@ pub enum TestKind {
 impl TestKind {
     /// Whether the test looks for units wherever they are, instead of at equal indices.
     pub fn is_search(self) -> bool {
-        matches!(self, TestKind::MatchThenSign(_) | TestKind::UnitAgreement(_) | TestKind::LabelOrder(_))
+        use TestKind::{ChannelOrder, LabelOrder, MatchThenSign, SignFlipByTokens, UnitAgreement};
+        matches!(self, MatchThenSign(_) | SignFlipByTokens | UnitAgreement(_) | LabelOrder(_) | ChannelOrder)
     }
 
     /// Name as reported in JSON.
@@ -104,12 +109,14 @@ impl TestKind {
             TestKind::MatchThenSign(Basis::AsStored) => "match-then-sign/as-stored",
             TestKind::MatchThenSign(Basis::ByTokens) => "match-then-sign/by-tokens",
             TestKind::MatchThenSign(Basis::ByUnits) => "match-then-sign/by-units",
+            TestKind::SignFlipByTokens => "sign-flip/by-tokens",
             TestKind::UnitAgreement(Basis::AsStored) => "unit-agreement/as-stored",
             TestKind::UnitAgreement(Basis::ByTokens) => "unit-agreement/by-tokens",
             TestKind::UnitAgreement(Basis::ByUnits) => "unit-agreement/by-units",
             TestKind::LabelOrder(Basis::AsStored) => "label-order/as-stored",
             TestKind::LabelOrder(Basis::ByTokens) => "label-order/by-tokens",
             TestKind::LabelOrder(Basis::ByUnits) => "label-order/by-units",
+            TestKind::ChannelOrder => "label-order/residual",
             TestKind::ExactIdentity => "exact-identity",
             TestKind::NoiseOrder => "noise-order",
             TestKind::LayerSigns => "layer-map/sign-flip",

@@ -269,7 +269,10 @@ fn add_evidence(tests: &mut Vec<Test>, before: &str, judgement: &Judgement) {
             log10_p: p.log10(),
             effect: e.effect,
             of,
-            is_normal: matches!(e.test, TestKind::SignFlip(_) | TestKind::MatchThenSign(_)),
+            is_normal: matches!(
+                e.test,
+                TestKind::SignFlip(_) | TestKind::MatchThenSign(_) | TestKind::SignFlipByTokens
+            ),
         });
     }
 }

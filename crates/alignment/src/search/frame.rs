@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use stemmata_architecture::View;
 use stemmata_fingerprint::{CountSketch, RowReader, clip, clip_limit, content_salt};
 use stemmata_model::{ReadError, Weights};
-use stemmata_stats::longest_increasing;
+use stemmata_stats::{increasing_labels, longest_increasing};
 
 /// Directions of the frame as stored, where the residual stream is wider.
 const HASHED: usize = 256;
@@ -83,6 +83,10 @@ pub enum Hypothesis {
         /// Residual channels that have one channel of the other model as their counterpart, and how many of these kept their
         /// order. None do where the stream was rotated; all do where it was only cut or relabelled.
         channels: (u64, u64),
+        /// Residual channels that are each other's nearest over tokens of equal length, however near, and the longest run of them whose
+        /// labels rise. `None` where labels mean something: where the channels of both models lie in the order of their lengths, or
+        /// a norm does not treat all alike.
+        labels: Option<(u64, u64)>,
     },
     /// By a rotation found from gate rows alone, which pairs this many units of the layers it was made of (context).
     ByUnits {
@@ -185,11 +189,13 @@ impl SharedTokens {
     }
 }
 
-/// The frame by tokens: rows that `shared` says mean the same. `None` with fewer tokens than directions.
+/// The frame by tokens: rows that `shared` says mean the same. `alike` says whether the norms of both models treat all residual channels
+/// alike. `None` with fewer tokens than directions.
 pub(crate) fn by_tokens(
     weights: [&dyn Weights; 2],
     embeddings: [&View; 2],
     shared: &SharedTokens,
+    alike: bool,
     threads: usize,
     stop: &dyn Fn() -> bool,
 ) -> Result<Option<Frame>, ReadError> {
@@ -227,7 +233,8 @@ pub(crate) fn by_tokens(
     let channels = counterparts(&c.fit, &r.fit, threads);
     let order: Vec<u64> = channels.iter().map(|(_, label)| u64::from(*label)).collect();
     let found = (order.len() as u64, longest_increasing(&order).len() as u64);
-    let hypothesis = Hypothesis::ByTokens { tokens, explained, channels: found };
+    let labels = if alike { labels(&both, threads) } else { None };
+    let hypothesis = Hypothesis::ByTokens { tokens, explained, channels: found, labels };
     let finite = |m: &Columns| m.iter().all(|x| x.is_finite());
     Ok((finite(&candidate) && finite(&reference)).then_some(Frame {
         hypothesis,
@@ -249,6 +256,41 @@ fn counterparts(candidate: &Columns, reference: &Columns, threads: usize) -> Vec
         .filter(|&(i, j)| dot(&c, i, &r, j).abs() >= COUNTERPART)
         .map(|(i, j)| (i as u32, j as u32))
         .collect()
+}
+
+/// Residual channels that are each other's nearest over all tokens, every token counting alike, and the longest run of rising labels.
+fn labels(both: &[Tokens; 2], threads: usize) -> Option<(u64, u64)> {
+    let channels = both.each_ref().map(|tokens| {
+        let (d, n) = tokens.fit.shape();
+        let mut all = Columns::zeros(d, 2 * n);
+        all.columns_mut(0, n).copy_from(&tokens.fit);
+        all.columns_mut(n, n).copy_from(&tokens.check);
+        normalise(&mut all);
+        all.transpose()
+    });
+    if channels.iter().all(lie_by_length) {
+        return None;
+    }
+    let [c, r] = channels.map(|mut channels| {
+        normalise(&mut channels);
+        channels
+    });
+    let order: Vec<u64> = nearest(&c, &r, true, threads).mutual().map(|(_, label)| label as u64).collect();
+    Some((order.len() as u64, longest_increasing(&order).len() as u64))
+}
+
+/// Level at which vectors lie in the order of their lengths, as those of models do that are made to be cut. Then labels are no
+/// names, and their order is no evidence.
+const SORTED: f64 = -3.0;
+
+/// Whether the columns lie in the order of their lengths, up or down.
+pub(crate) fn lie_by_length(columns: &Columns) -> bool {
+    // The bits of positive numbers are in their order.
+    let lengths: Vec<u64> = columns.column_iter().map(|column| u64::from(column.norm().to_bits())).collect();
+    let falling: Vec<u64> = lengths.iter().map(|length| u64::MAX - length).collect();
+    [lengths, falling].iter().any(|lengths| {
+        increasing_labels(longest_increasing(lengths).len() as u64, lengths.len() as u64) < SORTED
+    })
 }
 
 /// Which token a row holds, for embeddings whose rows are matched by spelling.

@@ -27,10 +27,10 @@ use matrix::{centre, dot, normalise};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use stemmata_architecture::{Anatomy, Component, Role, Term};
+use stemmata_architecture::{Anatomy, ChannelAxis, Component, Role, Term};
 use stemmata_fingerprint::picked;
 use stemmata_model::{ReadError, Weights};
-use stemmata_stats::{increasing_labels, longest_increasing};
+use stemmata_stats::longest_increasing;
 
 /// Units of the side with fewer of them that look for a partner among all units of the other.
 const QUERIES: u64 = 2048;
@@ -57,6 +57,8 @@ pub struct LayerMatch {
     /// By index within an expert, over units whose gate has a mutual nearest neighbour: the sum of the cosines of what the unit
     /// reads and what it writes with its partner's. Empty where there is no gate.
     pub channels: Vec<Channel>,
+    /// The same for units of the same index, in the frame by tokens. Empty elsewhere, where there is no gate, or not as many units.
+    pub in_place: Vec<Channel>,
     /// Units so matched, and those of them whose partner has the opposite sign.
     pub matched: (u64, u64),
     /// Units for which gate, up and down (up and down where there is no gate), each matched by itself and whatever its sign,
@@ -88,8 +90,9 @@ pub struct LayerMatch {
 pub struct SearchPlan {
     /// (component, layer), all that both models have, in order.
     pub layers: Vec<(Component, u32)>,
-    /// Most tests that a search can add: per layer and per component one sign test and one agreement for each hypothesis, per
-    /// layer also one test of the order of labels.
+    /// Most tests that a search can add: per layer and per component one sign test and one agreement for each hypothesis and one sign test
+    /// of units in place in the frame by tokens, per layer also one test of the order of labels for each hypothesis, per component one of
+    /// the order of residual channels.
     pub tests: usize,
 }
 
@@ -119,7 +122,7 @@ pub fn search_plan(candidate: &Anatomy, reference: &Anatomy) -> SearchPlan {
     }
     let components = [Component::LanguageModel, Component::VisionTower];
     let present = components.iter().filter(|c| plan.layers.iter().any(|l| l.0 == **c)).count();
-    plan.tests = Basis::ALL.len() * (3 * plan.layers.len() + 2 * present);
+    plan.tests = Basis::ALL.len() * (3 * plan.layers.len() + 2 * present) + plan.layers.len() + 2 * present;
     plan
 }
 
@@ -215,7 +218,10 @@ impl<'a> Search<'a> {
                 let (block, directions) = sides[side];
                 block.read(self.weights[side], directions, &picks[side], &stopped)
             });
-            let found = compare_units(c?, r?, &picks, [ours.width(), theirs.width()], self.threads);
+            let mut found = compare_units(c?, r?, &picks, [ours.width(), theirs.width()], self.threads);
+            if basis != Basis::ByTokens {
+                found.in_place.clear();
+            }
             let rescaled = self.rescaled((component, layer, partner), [&ours, &theirs], basis, &found)?;
             matches.push(LayerMatch {
                 component,
@@ -225,6 +231,7 @@ impl<'a> Search<'a> {
                 gated: found.gated,
                 units: (picks[0].len() as u64, picks[1].len() as u64),
                 channels: found.channels,
+                in_place: found.in_place,
                 matched: found.matched,
                 agreeing: found.agreeing,
                 unmoved: found.unmoved,
@@ -348,7 +355,10 @@ impl<'a> Search<'a> {
         let made = match (basis, self.anatomies.map(embedding)) {
             (Basis::AsStored, _) => frame::as_stored(widths[0], widths[1]),
             (Basis::ByTokens, [Some(c), Some(r)]) => {
-                frame::by_tokens(self.weights, [c, r], &self.shared, self.threads, &stopped)?
+                let alike = self.anatomies.into_iter().all(|anatomy| {
+                    anatomy.component(component).is_some_and(|info| ChannelAxis::Residual.holds_for(info))
+                });
+                frame::by_tokens(self.weights, [c, r], &self.shared, alike, self.threads, &stopped)?
             }
             (Basis::ByTokens, _) => None,
             (Basis::ByUnits, _) => {
@@ -398,6 +408,7 @@ fn picks(candidate: u64, reference: u64, queries: u64) -> [Vec<u64>; 2] {
 struct Found {
     gated: bool,
     channels: Vec<Channel>,
+    in_place: Vec<Channel>,
     matched: (u64, u64),
     agreeing: u64,
     unmoved: u64,
@@ -434,6 +445,7 @@ fn compare_units(
     let mut found = Found {
         gated: gate.is_some(),
         channels: Vec::new(),
+        in_place: Vec::new(),
         matched: (0, 0),
         agreeing: 0,
         unmoved: 0,
@@ -472,17 +484,31 @@ fn compare_units(
         }
     }
     found.residue = (rows > 0).then(|| residue / rows as f64);
+    let reads_and_writes = |i: usize, j: usize| dot(&c.up, i, &r.up, j) + dot(&c.down, i, &r.down, j);
+    let add = |channels: &mut Vec<Channel>, at: usize, product: f64| {
+        channels.resize(channels.len().max(widths[0]), Channel::default());
+        channels[at].product += product;
+        channels[at].reach += 2.0;
+    };
     for (i, j) in gate.as_ref().unwrap_or(&up).mutual() {
         found.partners.push((picks[0][i] as u32, picks[1][j] as u32));
         let label = |side: usize, at: usize| picks[side][at] as usize % widths[side];
         found.unmoved += u64::from(label(0, i) == label(1, j));
         if gate.is_some() {
-            let product = dot(&c.up, i, &r.up, j) + dot(&c.down, i, &r.down, j);
+            let product = reads_and_writes(i, j);
             found.matched.1 += u64::from(product < 0.0);
-            found.channels.resize(found.channels.len().max(widths[0]), Channel::default());
-            let channel = &mut found.channels[picks[0][i] as usize % widths[0]];
-            channel.product += product;
-            channel.reach += 2.0;
+            add(&mut found.channels, label(0, i), product);
+        }
+    }
+    if gate.is_some() && widths[0] == widths[1] {
+        // All units of one side are picked, so that each of the other has its namesake.
+        let places = 0..picks[0].len().min(picks[1].len());
+        let namesakes = places.filter_map(|at| match picks[0].len() <= picks[1].len() {
+            true => Some((at, picks[1].binary_search(&picks[0][at]).ok()?)),
+            false => Some((picks[0].binary_search(&picks[1][at]).ok()?, at)),
+        });
+        for (i, j) in namesakes {
+            add(&mut found.in_place, picks[0][i] as usize % widths[0], reads_and_writes(i, j));
         }
     }
     found.matched.0 = found.partners.len() as u64;
@@ -491,21 +517,9 @@ fn compare_units(
     found
 }
 
-/// Level at which units lie in the order of their lengths, as those of models do that are made to be cut. Then labels are no
-/// names, and their order is no evidence.
-const SORTED: f64 = -3.0;
-
 /// Whether the units of one model lie in the order of their lengths, up or down, in any of their matrices.
 fn is_sorted(units: &Units) -> bool {
-    [Some(&units.up), Some(&units.down), units.gate.as_ref()].into_iter().flatten().any(|rows| {
-        // The bits of positive numbers are in their order.
-        let lengths: Vec<u64> = rows.column_iter().map(|row| u64::from(row.norm().to_bits())).collect();
-        let falling: Vec<u64> = lengths.iter().map(|length| u64::MAX - length).collect();
-        [lengths, falling].iter().any(|lengths| {
-            let longest = longest_increasing(lengths).len();
-            increasing_labels(longest as u64, lengths.len() as u64) < SORTED
-        })
-    })
+    [Some(&units.up), Some(&units.down), units.gate.as_ref()].into_iter().flatten().any(frame::lie_by_length)
 }
 
 #[cfg(test)]

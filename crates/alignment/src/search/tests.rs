@@ -2,7 +2,7 @@ use super::matrix::Columns;
 use super::*;
 use stemmata_architecture::{ComponentInfo, Norm, Part, RowOrder, View};
 use stemmata_model::{DType, Encoding, InMemory, Storage, Tensor};
-use stemmata_stats::SplitMix64;
+use stemmata_stats::{SplitMix64, increasing_labels, sign_flip};
 
 const D: usize = 40;
 const H: usize = 72;
@@ -258,6 +258,38 @@ fn pruned_width_is_found_by_tokens_and_keeps_its_order() {
     let rotated = search(&a.relabelled(false).rotated(), &a, 1);
     let Hypothesis::ByTokens { channels, .. } = rotated[1].hypothesis else { panic!("{rotated:?}") };
     assert!(channels.0 < 4 && rotated[1].in_order.is_some_and(|k| k < 30), "{rotated:?}");
+}
+
+#[test]
+fn what_little_is_left_is_found_where_labels_were_kept() {
+    let a = Toy::random(61);
+    let in_place = |m: &LayerMatch| {
+        sign_flip(&m.in_place.iter().map(|channel| channel.product).collect::<Vec<_>>()).log10_p
+    };
+    let rotated = search(&a.noisy(2.0).rotated(), &a, 1);
+    let [stored, tokens, ..] = &rotated[..] else { panic!("{rotated:?}") };
+    assert!(stored.in_place.is_empty() && tokens.agreeing < H as u64 / 5, "{tokens:?}");
+    assert!(in_place(tokens) < -8.0 && in_place(tokens) < sign(tokens), "{tokens:?}");
+    let order = |found: &[LayerMatch]| {
+        found.iter().find_map(|m| match m.hypothesis {
+            Hypothesis::ByTokens { labels: Some((matched, longest)), channels, .. } => {
+                Some((increasing_labels(longest, matched), channels.0))
+            }
+            _ => None,
+        })
+    };
+    let (p, counterparts) = order(&search(&a.pruned().noisy(3.0), &a, 1)).unwrap();
+    assert!(p < -12.0 && counterparts < 4, "{p}, {counterparts}");
+    assert!(order(&rotated).unwrap().0 > -3.0);
+    let strangers = search(&Toy::random(62), &a, 1);
+    assert!(order(&strangers).unwrap().0 > -3.0 && in_place(&strangers[1]) > -3.0);
+    // Channels in the order of their lengths have no labels.
+    let sorted = |seed| {
+        let mut toy = Toy::random(seed);
+        toy.embedding.chunks_mut(D).for_each(|row| (1..).zip(row).for_each(|(i, x)| *x *= i as f32));
+        toy
+    };
+    assert_eq!(order(&search(&sorted(63), &sorted(64), 1)), None);
 }
 
 #[test]

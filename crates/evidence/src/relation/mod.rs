@@ -123,7 +123,8 @@ fn read(study: &Study, measurement: &Measurement, components: &[Component]) -> O
         return Some(found);
     }
     if !covers_most(&pairs, measurement, components) {
-        return None;
+        // What lies side by side says nothing of the rest, except that it had the same start.
+        return spectra::start_alone(&tensors);
     }
     let embeddings =
         || components.contains(&Component::LanguageModel).then_some(&study.tokens).into_iter().flatten();
