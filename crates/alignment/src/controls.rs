@@ -3,7 +3,8 @@
 //! A negative control has every number of the candidate, in another place or with another sign. The channels of an axis get fair
 //! signs, one coin for a channel of a component in all its layers, experts and tensors: the group that the sign tests count by.
 //! Feed-forward units get new labels, drawn for every layer and separately for gate, up and down: fixed points need the first,
-//! and the search, which finds units by any of the three, finds none whose three agree. Shapes and norms stay what they are, and
+//! and the search, which finds units by any of the three, finds none whose three agree. So do the residual channels of the token
+//! embedding, by which the search tells channels apart. Shapes and norms stay what they are, and
 //! so do the singular values of every matrix. Axes are those whose symmetry holds for one of the two models, as in the tests.
 //!
 //! A positive control is `s·R·‖C‖/‖R‖ + √(1 − s²)·N` in every tensor that a test reads, with N such a draw: a model whose cosine
@@ -72,7 +73,10 @@ impl<'a> Control<'a> {
             let extents = [part.view.rows, part.view.cols];
             let signs = [0, 1].map(|side| Some(draws.signs(part.component, maps[side]?, extents[side])));
             let mut labels = [None, None];
-            if let Some(side) = units {
+            let is_embedding = (part.role, part.term) == (Role::TokenEmbedding, Term::Weight);
+            let alike = || infos.iter().all(|info| info.is_some_and(|i| ChannelAxis::Residual.holds_for(i)));
+            let side = units.or_else(|| (is_embedding && alike()).then_some(1));
+            if let Some(side) = side {
                 labels[side] = Some(draws.labels((part.component, part.layer, part.role, extents[side])));
             }
             let scale = norms.get(&key(part)).filter(|scale| share > 0.0 && scale.is_finite());

@@ -134,15 +134,16 @@ fn error(zoo: &Zoo, o: &Outcome) -> Option<(&'static str, &'static str)> {
         ("same-init", false) => {
             return Some((
                 "a common start not found",
-                "one side was rotated or cut: a start that is all two models share leaves cosines of 0.1 to 0.15 between weights, too \
-                 few to find a frame or units elsewhere by",
+                "one side was laundered in every way at once. No label, sign or basis is left that an exact test could use, and a start that is all \
+                 two models share leaves cosines of 0.1 to 0.15 between weights, too few to find units by",
             ));
         }
         (_, false) if wanted => {
             return Some((
                 "dependence not found",
                 if kinds.contains(&"merge") {
-                    "a merge with a small share of the line, beside a rotated relative of it: units of so mixed a model match neither parent"
+                    "a merge with a small share of the line, beside a relative of it that was laundered in every way at once: units of so mixed a \
+                     model match neither parent, and signs were rescaled"
                 } else {
                     "not explained"
                 },
@@ -182,7 +183,8 @@ fn error(zoo: &Zoo, o: &Outcome) -> Option<(&'static str, &'static str)> {
         ),
         ("same-init", _) => (
             "a common start under another name",
-            "layers or units that lie elsewhere are named before what the values have in common",
+            "the residual stream was rotated or cut, which is named before what the values have in common; or more was learned alike than a start \
+             alone leaves, and less than training together",
         ),
         _ => ("another relation named", "not explained"),
     })
