@@ -104,7 +104,8 @@ mod tests {
     #[test]
     fn scaled_rows_and_columns_leave_nothing_and_training_does() {
         let parent = drawn(1);
-        let number = |i: usize| if i % 3 == 0 { -0.5 - 0.1 * i as f32 } else { 0.7 + 0.05 * i as f32 };
+        let number =
+            |i: usize| if i.is_multiple_of(3) { -0.5 - 0.1 * i as f32 } else { 0.7 + 0.05 * i as f32 };
         for child in [map(&parent, |row, _, x| number(row) * x), map(&parent, |_, col, x| number(col) * x)] {
             let found = of(&child, &parent, [24, 24]);
             assert!(found.lines < 1e-9 * found.squares && found.whole > 0.5 * found.squares, "{found:?}");
