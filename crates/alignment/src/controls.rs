@@ -4,7 +4,7 @@
 //! signs, one coin for a channel of a component in all its layers, experts and tensors: the group that the sign tests count by.
 //! Feed-forward units get new labels, drawn for every layer and separately for gate, up and down: fixed points need the first,
 //! and the search, which finds units by any of the three, finds none whose three agree. So do the residual channels of the token
-//! embedding, by which the search tells channels apart. Shapes and norms stay what they are, and
+//! embedding, by which the search tells channels apart; its rows get fair signs. Shapes and norms stay what they are, and
 //! so do the singular values of every matrix. Axes are those whose symmetry holds for one of the two models, as in the tests.
 //!
 //! A positive control is `s·R·‖C‖/‖R‖ + √(1 − s²)·N` in every tensor that a test reads, with N such a draw: a model whose cosine
@@ -67,13 +67,17 @@ impl<'a> Control<'a> {
             };
             // A tensor that plays two parts (tied embeddings) is drawn once.
             let others = pieces.entry(part.view.tensor).or_default();
-            if (maps == [None, None] && units.is_none()) || others.iter().any(|p| p.view == part.view) {
+            let is_embedding = (part.role, part.term) == (Role::TokenEmbedding, Term::Weight);
+            let nothing = maps == [None, None] && units.is_none() && !is_embedding;
+            if nothing || others.iter().any(|p| p.view == part.view) {
                 continue;
             }
             let extents = [part.view.rows, part.view.cols];
-            let signs = [0, 1].map(|side| Some(draws.signs(part.component, maps[side]?, extents[side])));
+            let mut signs = [0, 1].map(|side| Some(draws.signs(part.component, maps[side]?, extents[side])));
+            if is_embedding {
+                signs[0].get_or_insert_with(|| draws.row_signs(part.component, extents[0]));
+            }
             let mut labels = [None, None];
-            let is_embedding = (part.role, part.term) == (Role::TokenEmbedding, Term::Weight);
             let alike = || infos.iter().all(|info| info.is_some_and(|i| ChannelAxis::Residual.holds_for(i)));
             let side = units.or_else(|| (is_embedding && alike()).then_some(1));
             if let Some(side) = side {
@@ -305,6 +309,10 @@ impl Mix {
     }
 }
 
+fn coin(stream: &mut SplitMix64) -> f32 {
+    if stream.next_u64() >> 63 == 0 { 1.0 } else { -1.0 }
+}
+
 /// Units that are relabelled together: those of one role in one layer of a component, and how many there are.
 type Block = (Component, Option<u32>, Role, u64);
 
@@ -328,12 +336,16 @@ impl Draws {
             return Arc::clone(signs);
         }
         let mut stream = self.stream([1, component as u64, map.axis as u64]);
-        let coins: Vec<f32> = (0..map.channels(extent))
-            .map(|_| if stream.next_u64() >> 63 == 0 { 1.0 } else { -1.0 })
-            .collect();
+        let coins: Vec<f32> = (0..map.channels(extent)).map(|_| coin(&mut stream)).collect();
         let signs: Arc<[f32]> = (0..extent).map(|i| coins[map.channel(i) as usize]).collect();
         self.signs.push((component, map, extent, Arc::clone(&signs)));
         signs
+    }
+
+    /// ±1 for every row of the token embedding of a component.
+    fn row_signs(&self, component: Component, rows: u64) -> Arc<[f32]> {
+        let mut stream = self.stream([3, component as u64]);
+        (0..rows).map(|_| coin(&mut stream)).collect()
     }
 
     /// A uniform permutation of the units of one role in one layer, the same for all experts.

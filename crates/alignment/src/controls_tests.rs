@@ -182,13 +182,17 @@ fn tensors_that_share_a_channel_share_its_coin_and_units_move_whole() {
     let transposed = |m: Vec<Vec<f32>>| -> Vec<Vec<f32>> {
         (0..m[0].len()).map(|c| m.iter().map(|row| row[c]).collect()).collect()
     };
-    // The channels of the token embedding change places; the coin stays with the place.
+    // The channels of the token embedding change places; the coin stays with the place. Its rows have coins of their own.
     let (own, drawn) = both(Role::TokenEmbedding);
     let (own, drawn) = (transposed(own), transposed(drawn));
+    let first = own.iter().find(|c| magnitudes(c) == magnitudes(&drawn[0])).unwrap();
+    let tokens: Vec<f32> = first.iter().zip(&drawn[0]).map(|(a, b)| sign(*a, *b) * residual[0]).collect();
+    assert!(tokens.contains(&1.0) && tokens.contains(&-1.0));
     let mut places = BTreeSet::new();
     for (column, residual) in drawn.iter().zip(&residual) {
         let from = own.iter().position(|c| magnitudes(c) == magnitudes(column)).unwrap();
-        assert!(own[from].iter().zip(column).all(|(a, b)| sign(*a, *b) == *residual));
+        let coins = || own[from].iter().zip(column).map(|(a, b)| sign(*a, *b) * residual);
+        assert!(coins().zip(&tokens).all(|(coin, token)| coin == *token));
         places.insert(from);
     }
     assert_eq!(places.len(), own.len());

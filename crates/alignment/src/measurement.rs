@@ -1,6 +1,6 @@
 //! What a comparison of two models measures: small values, no weights. A verdict can be re-derived from these alone.
 
-use crate::LayerMatch;
+use crate::{LayerMatch, UntrainedTokens};
 use stemmata_architecture::{ChannelAxis, Component, Role, Term};
 use stemmata_fingerprint::SelfCheck;
 use stemmata_stats::{RatioSums, SignFlip, sign_flip};
@@ -238,6 +238,8 @@ pub struct Measurement {
     pub checks: Vec<SymmetryCheck>,
     /// Units looked for wherever they are, by layer and hypothesis; empty when nothing was searched.
     pub searched: Vec<LayerMatch>,
+    /// Rows of tokens that training never met, by component; empty when nothing was searched or there are too few of them.
+    pub untrained: Vec<UntrainedTokens>,
     /// Most tests that such a search can add, made or not: they are counted in the correction.
     pub search_tests: usize,
     /// In the candidate only.

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 use stemmata_alignment::{Options, Search, measure, plan, search_plan};
-use stemmata_architecture::{Anatomy, dissect};
+use stemmata_architecture::{Anatomy, Component, dissect};
 use stemmata_evidence::{DecisionRule, Judgement, StorageFacts, judge};
 use stemmata_model::{Checkpoint, Container, Declared, Weights};
 use synthetic::{Shape, laundered};
@@ -55,6 +55,9 @@ fn main() {
     measurement.search_tests = places.tests;
     say("one pass at equal indices", &judge(&measurement, &storage, &rule));
     let mut search = Search::new((&candidate, &anatomies[0]), (&reference, &anatomies[1]), 0, &stop);
+    let untrained = search.untrained_tokens(Component::LanguageModel).expect("nothing to fail");
+    measurement.untrained.extend(untrained);
+    say("rows of tokens looked at", &judge(&measurement, &storage, &rule));
     for (component, layer) in places.first() {
         measurement.searched.extend(search.examine(component, layer).expect("nothing to fail"));
         say(&format!("units of layer {layer} searched"), &judge(&measurement, &storage, &rule));

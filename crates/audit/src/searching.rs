@@ -18,8 +18,10 @@ pub enum SearchMode {
     Never,
 }
 
-/// How often a search reads the units of a layer, at most: once for each basis, and once for the frame by units.
+/// How often a search reads the units of a layer, at most: once for each basis, and once for the frame by units; and the token embedding: for
+/// the frame by tokens, and for tokens that training never met.
 const READINGS: u64 = 4;
+const READINGS_OF_TOKENS: u64 = 2;
 
 /// Bytes of the dearer side that a search of these layers reads, at most; `None` where the partner of a layer would have to be looked for in
 /// all of them, or tensors are packed.
@@ -44,7 +46,7 @@ pub(crate) fn cost(models: [Model<'_>; 2], layers: &[(Component, u32)]) -> Optio
                 _ => {}
             }
         }
-        Some(READINGS * units + embeddings)
+        Some(READINGS * units + READINGS_OF_TOKENS * embeddings)
     };
     Some(of(models[0])?.max(of(models[1])?))
 }
@@ -71,6 +73,9 @@ pub(crate) fn run(
     let mut search =
         Search::new((c.weights, c.anatomy), (r.weights, r.anatomy), settings.threads, settings.stop)
             .sharing(SharedTokens::of(c.tokens, r.tokens));
+    for layers in plan.layers.chunk_by(|a, b| a.0 == b.0) {
+        measurement.untrained.extend(search.untrained_tokens(layers[0].0)?);
+    }
     let mut examine = |layers: &[(Component, u32)], measurement: &mut Measurement| {
         let total: u64 = layers.iter().map(|(component, layer)| search.elements(*component, *layer)).sum();
         let mut done = 0;

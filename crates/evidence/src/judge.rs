@@ -9,7 +9,7 @@ use crate::{
     BrokenSymmetry, ComponentVerdict, DecisionRule, Direction, Evidence, Judgement, Kind, LayerEffect,
     NotTested, Power, Scope, TestKind, Tier, Verdict,
 };
-use crate::{search, symmetry};
+use crate::{search, symmetry, untrained};
 use std::collections::{BTreeMap, BTreeSet};
 use stemmata_alignment::{
     ChannelGroup, Fourths, Hypothesis, Measurement, PairMeasurement, Sample, Unmatched,
@@ -33,6 +33,7 @@ pub fn judge(measurement: &Measurement, storage: &StorageFacts, rule: &DecisionR
     let mut evidence = dependence::run(measurement, rule);
     let family = dependence::family(evidence.len(), measurement);
     evidence.extend(search::run(&measurement.searched));
+    evidence.extend(untrained::run(&measurement.untrained));
     let structure = &measurement.structure;
     let threshold = rule.alpha.log10() - (family.max(1) as f64).log10();
     let rejected = |e: &Evidence| e.p.is_some_and(|p| p.log10() <= threshold);
@@ -94,6 +95,8 @@ pub fn judge(measurement: &Measurement, storage: &StorageFacts, rule: &DecisionR
         _ => reading,
     };
     let moved = search::describe(&measurement.searched, &evidence, storage.significand_bits, &rejected);
+    let found_in_place = |component| tested.found_in_place(component);
+    let moved = untrained::describe(measurement, &evidence, &found_in_place, &rejected, moved);
     // What was read at equal indices speaks first.
     let moved = moved.filter(|_| reading.relation.is_none());
     let direction = moved.as_ref().map_or(reading.direction, |m| m.direction);

@@ -334,3 +334,60 @@ fn a_sample_calls_nothing_identical() {
     assert_eq!(kind(Vec::new()), [Kind::Identical; 2]);
     assert!(!kind(vec![equal().key]).contains(&Kind::Identical));
 }
+
+#[test]
+fn rows_that_training_never_met_show_a_common_start() {
+    use stemmata_alignment::{Hypothesis, LayerMatch, Rescaled, UntrainedTokens};
+    let mut random = SplitMix64::new(13);
+    let r = weights(&mut random);
+    let other = std::cell::RefCell::new(SplitMix64::new(95));
+    let unlike = moments(&r, |_| 0.02 * other.borrow_mut().normal());
+    let units = |agreeing: u64| LayerMatch {
+        component: COMPONENT,
+        layer: 0,
+        reference_layer: 0,
+        hypothesis: Hypothesis::ByTokens { tokens: 1000, explained: 0.5, channels: (0, 0), labels: None },
+        gated: true,
+        units: (400, 400),
+        channels: Vec::new(),
+        in_place: Vec::new(),
+        matched: (200, 100),
+        agreeing,
+        unmoved: 1,
+        hidden: (400, 400),
+        residual: (64, 64),
+        partners: Vec::new(),
+        in_order: None,
+        residue: None,
+        flat_gains: [false; 2],
+        rescaled: Rescaled::default(),
+    };
+    let of = |correlation: f64, opposed: usize, found: LayerMatch, at_equal_indices: f64| {
+        let coin = |row: usize| if row < opposed { -1.0 } else { 1.0 };
+        let untrained = vec![UntrainedTokens {
+            component: COMPONENT,
+            tokens: 101,
+            signs: (0..100).map(|row| coin(row) * (row as f64 + 1.0).sqrt()).collect(),
+            correlation,
+            excess: [0.5, -0.5],
+        }];
+        let groups = vec![group(0, channels(400, at_equal_indices, &mut SplitMix64::new(4)))];
+        let searched = vec![found];
+        let pairs = vec![pair(Role::Up, unlike)];
+        let measurement = Measurement { searched, untrained, search_tests: 8, ..measured(pairs, &groups) };
+        judge(&measurement, &StorageFacts::default(), &DecisionRule::default()).verdict
+    };
+    let start = of(0.95, 0, units(4), 0.0);
+    assert_eq!((start.kind, start.tier), (Kind::Related, crate::Tier::Exact));
+    assert_eq!(start.relation, Some("shared-initialisation"));
+    assert!(start.cue.unwrap().contains("101 rows"));
+    // A share of a merge, or units that training moved together: dependence, and no word for it.
+    for open in [of(0.2, 20, units(4), 0.0), of(0.95, 0, units(40), 0.0)] {
+        assert_eq!((open.kind, open.relation), (Kind::Related, None));
+    }
+    assert_eq!(of(0.95, 0, units(390), 0.0).relation, Some("rotated"));
+    assert_ne!(of(0.95, 0, units(4), 0.5).relation, Some("shared-initialisation"), "found in place");
+    let chance = of(0.02, 60, units(4), 0.0);
+    assert_eq!(chance.kind, Kind::NoDependenceFound);
+    assert_eq!(chance.tests, 2 + 8);
+}

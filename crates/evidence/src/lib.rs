@@ -15,6 +15,7 @@ mod search;
 mod structure;
 mod symmetry;
 mod tests_of_dependence;
+mod untrained;
 mod verdict;
 
 pub use change::{Change, Noise};

@@ -15,13 +15,13 @@ use stemmata_stats::{
 /// no agreement below the second number decides, however many units there are. Features that every network learns make up one to
 /// five per cent of units in the literature. Among our calibration pairs the largest share in one layer was 3.1 % with gates and
 /// 10 % without, where two matrices have to agree instead of three (docs/methods/search.md).
-struct Assumption {
-    universal: f64,
+pub(crate) struct Assumption {
+    pub(crate) universal: f64,
     deciding: f64,
     null: &'static str,
 }
 
-const GATED: Assumption = Assumption {
+pub(crate) const GATED: Assumption = Assumption {
     universal: 0.05,
     deciding: 0.2,
     null: "assumption: independent models share at most 5 % of their units; then gate, up and down rows, each matched by itself, \

@@ -78,6 +78,8 @@ pub enum TestKind {
     LabelOrder(Basis),
     /// METHODS S2: labels of residual channels that were matched by shared tokens and kept their order.
     ChannelOrder,
+    /// Signs of the angles between rows of tokens that training never met.
+    UntrainedTokens,
     /// METHODS S6: equal values. Context only: no calibrated null.
     ExactIdentity,
     /// Which side of a noisy pair the noise was added to.
@@ -93,10 +95,12 @@ pub enum TestKind {
 }
 
 impl TestKind {
-    /// Whether the test looks for units wherever they are, instead of at equal indices.
+    /// Whether the test looks beyond equal indices.
     pub fn is_search(self) -> bool {
-        use TestKind::{ChannelOrder, LabelOrder, MatchThenSign, SignFlipByTokens, UnitAgreement};
-        matches!(self, MatchThenSign(_) | SignFlipByTokens | UnitAgreement(_) | LabelOrder(_) | ChannelOrder)
+        use TestKind::{ChannelOrder, LabelOrder, MatchThenSign, SignFlipByTokens};
+        use TestKind::{UnitAgreement, UntrainedTokens};
+        let of_units = matches!(self, MatchThenSign(_) | SignFlipByTokens | UnitAgreement(_) | LabelOrder(_));
+        of_units || matches!(self, ChannelOrder | UntrainedTokens)
     }
 
     /// Name as reported in JSON.
@@ -117,6 +121,7 @@ impl TestKind {
             TestKind::LabelOrder(Basis::ByTokens) => "label-order/by-tokens",
             TestKind::LabelOrder(Basis::ByUnits) => "label-order/by-units",
             TestKind::ChannelOrder => "label-order/residual",
+            TestKind::UntrainedTokens => "sign-flip/untrained-tokens",
             TestKind::ExactIdentity => "exact-identity",
             TestKind::NoiseOrder => "noise-order",
             TestKind::LayerSigns => "layer-map/sign-flip",

@@ -271,7 +271,10 @@ fn add_evidence(tests: &mut Vec<Test>, before: &str, judgement: &Judgement) {
             of,
             is_normal: matches!(
                 e.test,
-                TestKind::SignFlip(_) | TestKind::MatchThenSign(_) | TestKind::SignFlipByTokens
+                TestKind::SignFlip(_)
+                    | TestKind::MatchThenSign(_)
+                    | TestKind::SignFlipByTokens
+                    | TestKind::UntrainedTokens
             ),
         });
     }

@@ -134,8 +134,8 @@ fn error(zoo: &Zoo, o: &Outcome) -> Option<(&'static str, &'static str)> {
         ("same-init", false) => {
             return Some((
                 "a common start not found",
-                "one side was laundered in every way at once. No label, sign or basis is left that an exact test could use, and a start that is all \
-                 two models share leaves cosines of 0.1 to 0.15 between weights, too few to find units by",
+                "one side was laundered in every way at once, and too few tokens are left that training never met: a start that is all \
+                 two models share leaves cosines of 0.1 to 0.15 between weights, too little to find units by",
             ));
         }
         (_, false) if wanted => {
@@ -143,7 +143,7 @@ fn error(zoo: &Zoo, o: &Outcome) -> Option<(&'static str, &'static str)> {
                 "dependence not found",
                 if kinds.contains(&"merge") {
                     "a merge with a small share of the line, beside a relative of it that was laundered in every way at once: units of so mixed a \
-                     model match neither parent, and signs were rescaled"
+                     model match neither parent, signs were rescaled, and too few tokens are left that training never met"
                 } else {
                     "not explained"
                 },
@@ -183,8 +183,8 @@ fn error(zoo: &Zoo, o: &Outcome) -> Option<(&'static str, &'static str)> {
         ),
         ("same-init", _) => (
             "a common start under another name",
-            "the residual stream was rotated or cut, which is named before what the values have in common; or more was learned alike than a start \
-             alone leaves, and less than training together",
+            "more is alike than a start alone leaves, and less than training together; or the residual stream was rotated or cut, which is named \
+             where too few tokens are left that training never met",
         ),
         _ => ("another relation named", "not explained"),
     })

@@ -177,7 +177,7 @@ impl SharedTokens {
     }
 
     /// Tokens that both embeddings have, and for each side the row of every token where that is not its number.
-    fn rows(&self, rows: [u64; 2]) -> (u64, [Option<Vec<u32>>; 2]) {
+    pub(super) fn rows(&self, rows: [u64; 2]) -> (u64, [Option<Vec<u32>>; 2]) {
         match self {
             SharedTokens::SameRow => (rows[0].min(rows[1]), [None, None]),
             SharedTokens::BySpelling(pairs) => {

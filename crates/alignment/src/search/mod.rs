@@ -13,10 +13,12 @@ mod matching;
 mod matrix;
 mod partners;
 mod rescaled;
+mod untrained;
 
 pub use frame::{Basis, Hypothesis, SharedTokens};
 pub use heads::{HeadMap, HeadPick};
 pub use rescaled::Rescaled;
+pub use untrained::UntrainedTokens;
 
 use crate::Channel;
 use features::{Block, Units};
@@ -27,7 +29,7 @@ use matrix::{centre, dot, normalise};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use stemmata_architecture::{Anatomy, ChannelAxis, Component, Role, Term};
+use stemmata_architecture::{Anatomy, ChannelAxis, Component, Part, Role, Term, View};
 use stemmata_fingerprint::picked;
 use stemmata_model::{ReadError, Weights};
 use stemmata_stats::longest_increasing;
@@ -92,7 +94,7 @@ pub struct SearchPlan {
     pub layers: Vec<(Component, u32)>,
     /// Most tests that a search can add: per layer and per component one sign test and one agreement for each hypothesis and one sign test
     /// of units in place in the frame by tokens, per layer also one test of the order of labels for each hypothesis, per component one of
-    /// the order of residual channels.
+    /// the order of residual channels and one of token rows.
     pub tests: usize,
 }
 
@@ -120,9 +122,16 @@ pub fn search_plan(candidate: &Anatomy, reference: &Anatomy) -> SearchPlan {
             ours.into_iter().filter(|l| if same_depth { theirs.contains(l) } else { !theirs.is_empty() });
         plan.layers.extend(open.map(|layer| (component, layer)));
     }
-    let components = [Component::LanguageModel, Component::VisionTower];
-    let present = components.iter().filter(|c| plan.layers.iter().any(|l| l.0 == **c)).count();
-    plan.tests = Basis::ALL.len() * (3 * plan.layers.len() + 2 * present) + plan.layers.len() + 2 * present;
+    let mut present: Vec<Component> = plan.layers.iter().map(|layer| layer.0).collect();
+    present.dedup();
+    let has_tokens = |component: &&Component| {
+        [candidate, reference].iter().all(|anatomy| embedding(anatomy, **component).is_some())
+    };
+    let with_tokens = present.iter().filter(has_tokens).count();
+    plan.tests = Basis::ALL.len() * (3 * plan.layers.len() + 2 * present.len())
+        + plan.layers.len()
+        + 2 * present.len()
+        + with_tokens;
     plan
 }
 
@@ -335,6 +344,16 @@ impl<'a> Search<'a> {
         Ok(frame.map_or_else(Vec::new, |frame| frame.channels.clone()))
     }
 
+    /// What the rows of tokens say that neither model seems to have met; `None` where there are too few of them.
+    ///
+    /// O(tokens · residual) time, one pass over both embeddings; memory O(tokens + residual).
+    pub fn untrained_tokens(&self, component: Component) -> Result<Option<UntrainedTokens>, ReadError> {
+        let views = self.anatomies.map(|anatomy| embedding(anatomy, component));
+        let [Some(c), Some(r)] = views else { return Ok(None) };
+        let stopped = || self.stop.load(Ordering::Relaxed);
+        untrained::untrained(component, self.weights, [c, r], &self.shared, &stopped)
+    }
+
     /// A frame of a component, made when first asked for; `None` where the hypothesis does not apply.
     fn frame(
         &mut self,
@@ -345,14 +364,8 @@ impl<'a> Search<'a> {
         if let Some(frame) = self.frames.get(&(component, basis)) {
             return Ok(frame.clone().filter(|frame| frame.widths() == widths));
         }
-        let embedding = |anatomy: &'a Anatomy| {
-            let wanted = |p: &&stemmata_architecture::Part| {
-                p.component == component && p.role == Role::TokenEmbedding && p.term == Term::Weight
-            };
-            anatomy.parts.iter().find(wanted).map(|p| &p.view)
-        };
         let stopped = || self.stop.load(Ordering::Relaxed);
-        let made = match (basis, self.anatomies.map(embedding)) {
+        let made = match (basis, self.anatomies.map(|anatomy| embedding(anatomy, component))) {
             (Basis::AsStored, _) => frame::as_stored(widths[0], widths[1]),
             (Basis::ByTokens, [Some(c), Some(r)]) => {
                 let alike = self.anatomies.into_iter().all(|anatomy| {
@@ -377,6 +390,13 @@ impl<'a> Search<'a> {
         self.frames.insert((component, basis), made.clone());
         Ok(made.filter(|frame| frame.widths() == widths))
     }
+}
+
+/// The token embedding of a component.
+fn embedding(anatomy: &Anatomy, component: Component) -> Option<&View> {
+    let wanted =
+        |p: &&Part| p.component == component && p.role == Role::TokenEmbedding && p.term == Term::Weight;
+    anatomy.parts.iter().find(wanted).map(|p| &p.view)
 }
 
 /// What `work` gives for the candidate (0) and the reference (1), at the same time where the system has a thread to give.
