@@ -367,7 +367,9 @@ fn rows_that_training_never_met_show_a_common_start() {
         let untrained = vec![UntrainedTokens {
             component: COMPONENT,
             tokens: 101,
-            signs: (0..100).map(|row| coin(row) * (row as f64 + 1.0).sqrt()).collect(),
+            products: (0..100).map(|row| coin(row) * (row as f64 + 1.0)).collect(),
+            squares: 5050.0,
+            allowance: 0.1,
             correlation,
             excess: [0.5, -0.5],
         }];

@@ -4,10 +4,10 @@ use crate::search::{GATED, Moved};
 use crate::{Direction, Evidence, Scope, TestKind};
 use stemmata_alignment::{LayerMatch, Measurement, UntrainedTokens};
 use stemmata_architecture::Component;
-use stemmata_stats::{PKind, PValue, binomial_interval, sign_flip};
+use stemmata_stats::{PKind, PValue, binomial_interval, sequential_sign_flip};
 
-const NULL: &str = "the two models grew from independent random starts, and in one of them training never met these tokens; then \
-                    each of its rows might as well have the opposite sign";
+const NULL: &str = "the two models grew from independent random starts, and in one of them training never met these tokens, or hardly: then \
+                    each of its rows might as well have the opposite sign, but for what both may have learned of them unseen";
 
 /// Correlation of the cosines between rows from which on they are taken to be the same rows: a merge with the share w leaves w².
 const SAME_ROWS: f64 = 0.7;
@@ -15,7 +15,7 @@ const SAME_ROWS: f64 = 0.7;
 /// One test for each component.
 pub(crate) fn run(untrained: &[UntrainedTokens]) -> impl Iterator<Item = Evidence> + '_ {
     untrained.iter().filter_map(|rows| {
-        let signs = sign_flip(&rows.signs);
+        let signs = sequential_sign_flip(&rows.products, rows.squares, rows.allowance);
         (signs.n > 0).then(|| Evidence {
             test: TestKind::UntrainedTokens,
             scope: Scope::Component(rows.component),

@@ -9,6 +9,7 @@ mod by_units;
 mod features;
 mod frame;
 mod heads;
+mod learned;
 mod matching;
 mod matrix;
 mod partners;

@@ -3,9 +3,11 @@
 //! A vocabulary is made before the model, on other text, and some of its tokens never occur in training. Their rows of the embedding
 //! keep the direction they got at random, in every copy and every child, and no basis, label or scale hides the angles between
 //! them. Which tokens these are is read from each model by itself: rows that are short, and that lie as points do that are spread
-//! evenly over the sphere. Whether the two models agree on the angles is then asked of signs (docs/methods/untrained-tokens.md).
+//! evenly over the sphere. Whether the two models agree on the angles, without the directions that training wrote along, is then asked of
+//! signs (docs/methods/untrained-tokens.md).
 
 use super::frame::SharedTokens;
+use super::learned::Learned;
 use super::matrix::{Columns, normalise};
 use super::on_both;
 use stemmata_architecture::{Component, View};
@@ -15,9 +17,10 @@ use stemmata_model::{ReadError, Weights};
 /// Most rows that are looked at, and fewest that are tested.
 const MOST: usize = 1024;
 const FEWEST: usize = 32;
-/// Most that the mean squared cosine of the rows of a model may exceed what points spread evenly give, in standard errors. What two models
-/// may have learned alike is no more than both exceed it.
+/// Most that the mean squared cosine of the rows of a model may exceed what points spread evenly give, in standard errors.
 const SPHERICAL: f64 = 1.0;
+/// By how many standard errors more it may truly exceed it, in 1 of 1,000 choices.
+const UNSEEN: f64 = 3.0;
 /// By how much fewer rows are tried at a time.
 const FEWER: f64 = 0.84;
 /// Cosine from which on two rows of one model are taken to be copies, of which one counts.
@@ -27,6 +30,8 @@ const SENSIBLE: std::ops::Range<f64> = 1e-20..1e20;
 /// Rows of an embedding beyond which, and widths beyond which nothing is read.
 const LARGEST: u64 = 1 << 20;
 const WIDEST: u64 = 1 << 16;
+/// Rows of tokens beyond those chosen that show along which directions training wrote.
+const TRAINED: usize = 1024;
 /// Elements read at once.
 const CHUNK: usize = 1 << 18;
 
@@ -37,10 +42,14 @@ pub struct UntrainedTokens {
     pub component: Component,
     /// Rows.
     pub tokens: u64,
-    /// For each row after the first: do its cosines with the rows before it agree in the two models? The sign of the sum of
-    /// products of cosines, times the root of the number of rows before it. Under the null the signs are independent fair coins.
-    pub signs: Vec<f64>,
-    /// Correlation of the cosines over all pairs of rows: 1 for rows that neither model changed, about w² for a merge with the share w.
+    /// For each row after the first: the sum of products of its cosines with the rows before it in the two models, without the directions
+    /// along which trained rows lie. Under the null their signs are fair coins, one after the other.
+    pub products: Vec<f64>,
+    /// Sum of the squared products over all pairs: the variance of the sum of `products` under the null.
+    pub squares: f64,
+    /// Most that what both models may have learned alike of these tokens adds to the sum of `products`.
+    pub allowance: f64,
+    /// Correlation of the cosines, of whole rows, over all pairs: 1 for rows that neither model changed, about w² for a merge with the share w.
     pub correlation: f64,
     /// By how many standard errors the mean squared cosine of candidate and reference exceeds what points spread evenly give.
     pub excess: [f64; 2],
@@ -64,13 +73,32 @@ pub(crate) fn untrained(
     }
     let (c, r) = on_both(|side| lengths(weights[side], embeddings[side], stop));
     let lengths = [c?, r?];
-    let chosen =
-        shortest(tokens, |side, token| lengths[side].get(row(side, token)).copied().unwrap_or_default());
+    let order =
+        by_length(tokens, |side, token| lengths[side].get(row(side, token)).copied().unwrap_or_default());
+    let unit = |side: usize, tokens: &[usize]| {
+        let rows: Vec<usize> = tokens.iter().map(|token| row(side, *token)).collect();
+        unit_rows(weights[side], embeddings[side], &rows, stop)
+    };
     let (c, r) = on_both(|side| {
-        let rows: Vec<usize> = chosen.iter().map(|token| row(side, *token)).collect();
-        cosines(weights[side], embeddings[side], &rows, stop)
+        let rows = unit(side, &order[..order.len().min(MOST)])?;
+        Ok::<_, ReadError>((rows.tr_mul(&rows), rows))
     });
-    Ok(agreement(component, [c?, r?], embeddings.map(|view| view.cols as f64)))
+    let ((c, short_c), (r, short_r)) = (c?, r?);
+    let (cosines, short) = ([c, r], [short_c, short_r]);
+    let Some(choice) = choose(&cosines, embeddings.map(|view| view.cols as f64)) else { return Ok(None) };
+    let beyond = &order[choice.rows.last().map_or(0, |last| last + 1)..];
+    let trained: Vec<usize> = match beyond.len() {
+        n if n <= TRAINED => beyond.to_vec(),
+        n => (0..TRAINED).map(|at| beyond[at * n / TRAINED]).collect(),
+    };
+    let (c, r) = on_both(|side| {
+        let learned = Learned::of(&unit(side, &trained)?);
+        let mut rows = learned.without(&short[side].select_columns(&choice.rows));
+        normalise(&mut rows);
+        Ok::<_, ReadError>((rows.tr_mul(&rows), learned))
+    });
+    let ((c, of_c), (r, of_r)) = (c?, r?);
+    Ok(Some(agreement(component, choice, [&c, &r], [&of_c, &of_r])))
 }
 
 /// Lengths of all rows; zero for those of absurd size, and of values that are none.
@@ -97,22 +125,21 @@ fn lengths(weights: &dyn Weights, view: &View, stop: &dyn Fn() -> bool) -> Resul
     Ok(out)
 }
 
-/// The tokens whose rows are short in both models, the larger of their two ranks in rising order. Rows of zeros are left out.
-fn shortest(tokens: usize, length: impl Fn(usize, usize) -> f32) -> Vec<usize> {
-    let mut chosen: Vec<usize> =
+/// All tokens by the larger of the ranks of their lengths in the two models, in rising order. Rows of zeros are left out.
+fn by_length(tokens: usize, length: impl Fn(usize, usize) -> f32) -> Vec<usize> {
+    let mut order: Vec<usize> =
         (0..tokens).filter(|token| (0..2).all(|side| length(side, *token) > 0.0)).collect();
     let mut rank = vec![0_usize; tokens];
     for side in 0..2 {
-        chosen.sort_by(|a, b| length(side, *a).total_cmp(&length(side, *b)).then(a.cmp(b)));
-        chosen.iter().enumerate().for_each(|(at, token)| rank[*token] = rank[*token].max(at));
+        order.sort_by(|a, b| length(side, *a).total_cmp(&length(side, *b)).then(a.cmp(b)));
+        order.iter().enumerate().for_each(|(at, token)| rank[*token] = rank[*token].max(at));
     }
-    chosen.sort_by_key(|token| (rank[*token], *token));
-    chosen.truncate(MOST);
-    chosen
+    order.sort_by_key(|token| (rank[*token], *token));
+    order
 }
 
-/// Cosines between rows of one model, m × m.
-fn cosines(
+/// Rows of one model scaled to length 1, width × rows.
+fn unit_rows(
     weights: &dyn Weights,
     view: &View,
     rows: &[usize],
@@ -128,12 +155,23 @@ fn cosines(
         reader.read(weights, view, *row as u64, d, column.as_mut_slice())?;
     }
     normalise(&mut columns);
-    Ok(columns.transpose() * columns)
+    Ok(columns)
 }
 
-/// Asks as many of the first rows as look untrained in both models; `widths` are those of the rows.
-fn agreement(component: Component, cosines: [Columns; 2], widths: [f64; 2]) -> Option<UntrainedTokens> {
-    let [c, r] = &cosines;
+/// Rows that look untrained in both models.
+struct Choice {
+    /// Places in the order of lengths, rising.
+    rows: Vec<usize>,
+    /// As in [`UntrainedTokens`].
+    correlation: f64,
+    excess: [f64; 2],
+    /// Most that the squares of what was learned may sum to over all pairs, for either model.
+    unseen: [f64; 2],
+}
+
+/// As many of the first rows as are spread evenly in both models; `widths` are those of the rows.
+fn choose(cosines: &[Columns; 2], widths: [f64; 2]) -> Option<Choice> {
+    let [c, r] = cosines;
     let mut rows: Vec<usize> = Vec::new();
     for row in 0..c.ncols() {
         let copy = |m: &Columns, other: usize| m[(other, row)].abs() >= COPY;
@@ -153,28 +191,50 @@ fn agreement(component: Component, cosines: [Columns; 2], widths: [f64; 2]) -> O
         })
         .collect();
     let total = |m: usize, which: usize| sums[..m].iter().map(|sum| sum[which]).sum::<f64>();
+    let pairs = |m: usize| (m * (m - 1) / 2) as f64;
     // Points spread evenly: squared cosines have mean 1/d and variance 2(d − 1)/(d²(d + 2)), pair by pair uncorrelated.
+    let error = |m: usize, d: f64| (2.0 * pairs(m) * (d - 1.0) / (d * d * (d + 2.0))).sqrt();
     let excess = |m: usize, side: usize| {
-        let (pairs, d) = ((m * (m - 1) / 2) as f64, widths[side]);
-        (d * total(m, side) / pairs - 1.0) * (pairs * (d + 2.0) / (2.0 * (d - 1.0))).sqrt()
+        let d = widths[side];
+        (total(m, side) - pairs(m) / d) / error(m, d)
     };
     let mut m = rows.len();
     while m >= FEWEST {
         let excess = [excess(m, 0), excess(m, 1)];
         if excess.iter().all(|z| *z <= SPHERICAL) {
-            let signs = sums[1..m].iter().zip(1_u32..);
-            let sign = |x: f64| if x == 0.0 { 0.0 } else { x.signum() };
-            return Some(UntrainedTokens {
-                component,
-                tokens: m as u64,
-                signs: signs.map(|(sum, before)| sign(sum[2]) * f64::from(before).sqrt()).collect(),
+            rows.truncate(m);
+            return Some(Choice {
+                rows,
                 correlation: total(m, 2) / (total(m, 0) * total(m, 1)).sqrt(),
                 excess,
+                unseen: [0, 1].map(|side| (excess[side] + UNSEEN).max(0.0) * error(m, widths[side])),
             });
         }
         m = (m as f64 * FEWER) as usize;
     }
     None
+}
+
+/// Products of the cosines of the chosen rows without what `learned` took from them.
+fn agreement(
+    component: Component,
+    choice: Choice,
+    [c, r]: [&Columns; 2],
+    learned: [&Learned; 2],
+) -> UntrainedTokens {
+    let product = |i: usize, j: usize| f64::from(c[(i, j)]) * f64::from(r[(i, j)]);
+    let rows = 1..choice.rows.len();
+    // Rows are scaled again without the directions, which enlarges what is left of the learned.
+    let left = |side: usize| learned[side].left * choice.unseen[side] / (1.0 - learned[side].share()).powi(2);
+    UntrainedTokens {
+        component,
+        tokens: choice.rows.len() as u64,
+        products: rows.clone().map(|row| (0..row).map(|before| product(before, row)).sum()).collect(),
+        squares: rows.map(|row| (0..row).map(|before| product(before, row).powi(2)).sum::<f64>()).sum(),
+        allowance: (left(0) * left(1)).sqrt(),
+        correlation: choice.correlation,
+        excess: choice.excess,
+    }
 }
 
 #[cfg(test)]
