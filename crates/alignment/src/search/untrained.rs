@@ -23,8 +23,10 @@ const SPHERICAL: f64 = 1.0;
 const UNSEEN: f64 = 3.0;
 /// By how much fewer rows are tried at a time.
 const FEWER: f64 = 0.84;
-/// Cosine from which on two rows of one model are taken to be copies, of which one counts.
-const COPY: f32 = 0.9;
+/// Cosine from which on two rows of one model are taken to be copies of one row, of which one counts: 6/√d, beyond chance among all pairs of
+/// rows, and this at most.
+const COPY: f64 = 0.9;
+const BEYOND_CHANCE: f64 = 6.0;
 /// Lengths of rows that are looked at: one row of absurd size must not hide the others.
 const SENSIBLE: std::ops::Range<f64> = 1e-20..1e20;
 /// Rows of an embedding beyond which, and widths beyond which nothing is read.
@@ -32,8 +34,9 @@ const LARGEST: u64 = 1 << 20;
 const WIDEST: u64 = 1 << 16;
 /// Rows of tokens beyond those chosen that show along which directions training wrote.
 const TRAINED: usize = 1024;
-/// Elements read at once.
+/// Elements read at once, and most that are held of one kind of rows: all of those above up to a width of 16,384.
 const CHUNK: usize = 1 << 18;
+const HELD: usize = 1 << 24;
 
 /// What the rows say of tokens that neither model seems to have met.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,22 +78,22 @@ pub(crate) fn untrained(
     let lengths = [c?, r?];
     let order =
         by_length(tokens, |side, token| lengths[side].get(row(side, token)).copied().unwrap_or_default());
+    let held =
+        |most: usize| most.min(HELD / embeddings.iter().map(|view| view.cols as usize).fold(1, usize::max));
     let unit = |side: usize, tokens: &[usize]| {
         let rows: Vec<usize> = tokens.iter().map(|token| row(side, *token)).collect();
         unit_rows(weights[side], embeddings[side], &rows, stop)
     };
     let (c, r) = on_both(|side| {
-        let rows = unit(side, &order[..order.len().min(MOST)])?;
+        let rows = unit(side, &order[..order.len().min(held(MOST))])?;
         Ok::<_, ReadError>((rows.tr_mul(&rows), rows))
     });
     let ((c, short_c), (r, short_r)) = (c?, r?);
     let (cosines, short) = ([c, r], [short_c, short_r]);
     let Some(choice) = choose(&cosines, embeddings.map(|view| view.cols as f64)) else { return Ok(None) };
     let beyond = &order[choice.rows.last().map_or(0, |last| last + 1)..];
-    let trained: Vec<usize> = match beyond.len() {
-        n if n <= TRAINED => beyond.to_vec(),
-        n => (0..TRAINED).map(|at| beyond[at * n / TRAINED]).collect(),
-    };
+    let trained = beyond.len().min(held(TRAINED));
+    let trained: Vec<usize> = (0..trained).map(|at| beyond[at * beyond.len() / trained]).collect();
     let (c, r) = on_both(|side| {
         let learned = Learned::of(&unit(side, &trained)?);
         let mut rows = learned.without(&short[side].select_columns(&choice.rows));
@@ -172,10 +175,11 @@ struct Choice {
 /// As many of the first rows as are spread evenly in both models; `widths` are those of the rows.
 fn choose(cosines: &[Columns; 2], widths: [f64; 2]) -> Option<Choice> {
     let [c, r] = cosines;
+    let copies = widths.map(|d| COPY.min(BEYOND_CHANCE / d.sqrt()));
     let mut rows: Vec<usize> = Vec::new();
     for row in 0..c.ncols() {
-        let copy = |m: &Columns, other: usize| m[(other, row)].abs() >= COPY;
-        if !rows.iter().any(|other| copy(c, *other) || copy(r, *other)) {
+        let copy = |side: usize, other: usize| f64::from(cosines[side][(other, row)].abs()) >= copies[side];
+        if !rows.iter().any(|other| copy(0, *other) || copy(1, *other)) {
             rows.push(row);
         }
     }
