@@ -3,7 +3,7 @@
 //! What training writes into the rows of an embedding lies along few directions, other ones in every model. A row that was met once or twice has a
 //! little of the same; without these directions it is its random start again (docs/methods/untrained-tokens.md).
 
-use super::matrix::Columns;
+use super::matrix::{Columns, gram};
 use stemmata_stats::SplitMix64;
 
 /// Most directions, and the share of the width that they may take.
@@ -38,7 +38,7 @@ impl Learned {
         let mut random = SplitMix64::new(0x6c_6561_726e);
         let mut basis = (&seen * Columns::from_fn(seen.ncols(), k, |_, _| random.normal() as f32)).qr().q();
         for _ in 0..STEPS {
-            basis = (&seen * seen.tr_mul(&basis)).qr().q();
+            basis = (&seen * (seen.transpose() * &basis)).qr().q();
         }
         let mut learned = Learned { basis, left: 1.0 };
         let (before, after) = (between(&held_out), between(&learned.without(&held_out)));
@@ -50,7 +50,7 @@ impl Learned {
 
     /// Rows without the directions, not scaled.
     pub(crate) fn without(&self, rows: &Columns) -> Columns {
-        rows - &self.basis * self.basis.tr_mul(rows)
+        rows - &self.basis * (self.basis.transpose() * rows)
     }
 
     /// Share of the width that the directions take.
@@ -61,7 +61,7 @@ impl Learned {
 
 /// Sum of squared inner products over all pairs of columns.
 fn between(columns: &Columns) -> f64 {
-    let gram = columns.tr_mul(columns);
+    let gram = gram(columns);
     let pairs = (0..gram.ncols()).flat_map(|j| (0..j).map(move |i| (i, j)));
     pairs.map(|(i, j)| f64::from(gram[(i, j)]).powi(2)).sum()
 }

@@ -8,7 +8,7 @@
 
 use super::frame::SharedTokens;
 use super::learned::Learned;
-use super::matrix::{Columns, normalise};
+use super::matrix::{Columns, gram, normalise};
 use super::on_both;
 use stemmata_architecture::{Component, View};
 use stemmata_fingerprint::RowReader;
@@ -86,7 +86,7 @@ pub(crate) fn untrained(
     };
     let (c, r) = on_both(|side| {
         let rows = unit(side, &order[..order.len().min(held(MOST))])?;
-        Ok::<_, ReadError>((rows.tr_mul(&rows), rows))
+        Ok::<_, ReadError>((gram(&rows), rows))
     });
     let ((c, short_c), (r, short_r)) = (c?, r?);
     let (cosines, short) = ([c, r], [short_c, short_r]);
@@ -98,7 +98,7 @@ pub(crate) fn untrained(
         let learned = Learned::of(&unit(side, &trained)?);
         let mut rows = learned.without(&short[side].select_columns(&choice.rows));
         normalise(&mut rows);
-        Ok::<_, ReadError>((rows.tr_mul(&rows), learned))
+        Ok::<_, ReadError>((gram(&rows), learned))
     });
     let ((c, of_c), (r, of_r)) = (c?, r?);
     Ok(Some(agreement(component, choice, [&c, &r], [&of_c, &of_r])))
