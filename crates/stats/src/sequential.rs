@@ -84,10 +84,10 @@ mod tests {
 
     #[test]
     fn strong_agreement_tends_to_one_half_for_each_term() {
-        let found = sequential_sign_flip(&[9.0; 40], 40.0, 0.0);
+        let found = sequential_sign_flip(&[90.0; 40], 40.0, 0.0);
         assert!((found.log10_p + 40.0 * 2.0_f64.log10()).abs() < 1e-6, "{}", found.log10_p);
         assert_eq!(found.n, 40);
-        let opposed = sequential_sign_flip(&[-9.0; 40], 40.0, 0.0);
+        let opposed = sequential_sign_flip(&[-90.0; 40], 40.0, 0.0);
         assert_eq!(opposed.log10_p, 0.0);
     }
 
