@@ -78,7 +78,7 @@ pub enum TestKind {
     LabelOrder(Basis),
     /// METHODS S2: labels of residual channels that were matched by shared tokens and kept their order.
     ChannelOrder,
-    /// Signs of the angles between rows of tokens that training never met.
+    /// Agreement of the angles between rows of tokens that training never met.
     UntrainedTokens,
     /// METHODS S6: equal values. Context only: no calibrated null.
     ExactIdentity,

@@ -13,7 +13,7 @@ use std::f64::consts::{LN_2, LN_10};
 pub struct SignFlip {
     /// Studentised sum `Σa / √Σa²`; about standard normal under the null when no few terms dominate.
     pub statistic: f64,
-    /// Two-sided bound, log10; at most 0.
+    /// Bound of the test that made it (`sign_flip`: two sides, `sequential_sign_flip`: one), log10; at most 0.
     pub log10_p: f64,
     /// Terms that are not zero (a zero has no sign and carries no evidence).
     pub n: u64,

@@ -7,7 +7,7 @@
 //! stay exact in every frame (METHODS S3).
 
 use super::matching::nearest;
-use super::matrix::{Columns, dot, normalise, rows_as_columns};
+use super::matrix::{Columns, dot, gram, normalise, rows_as_columns};
 use std::collections::HashMap;
 use stemmata_architecture::View;
 use stemmata_fingerprint::{CountSketch, RowReader, clip, clip_limit, content_salt};
@@ -219,7 +219,7 @@ pub(crate) fn by_tokens(
         let (Some(u), Some(v_t)) = (solved.u, solved.v_t) else { return Ok(None) };
         (u.columns(0, kept).transpose(), v_t.rows(0, kept).into_owned())
     } else {
-        let gram = (c.fit.transpose() * &c.fit + r.fit.transpose() * &r.fit) * 0.5;
+        let gram = (gram(&c.fit) + gram(&r.fit)) * 0.5;
         let eigen = gram.symmetric_eigen();
         let mut order: Vec<usize> = (0..eigen.eigenvalues.len()).collect();
         order.sort_by(|a, b| eigen.eigenvalues[*b].total_cmp(&eigen.eigenvalues[*a]));
