@@ -31,8 +31,8 @@ pub use cka::linear_cka;
 pub use controls::Control;
 pub use layer_map::{
     BlockMatch, Break, Column, Exclusion, GridFilling, LayerCell, LayerGrid, LayerMap, LayerRun, Shapes,
-    SignOutcome, Structure, best_map, experts_in_grid, experts_of, layer_grids, match_blocks, runs,
-    sign_outside_layers,
+    SignOutcome, Structure, axis_outside_layers, best_map, experts_in_grid, experts_of, layer_grids,
+    match_blocks, runs, sign_outside_layers,
 };
 pub use measurement::{
     Channel, ChannelGroup, FixedPoints, Fourths, Measurement, Moments, PairKey, PairMeasurement, Side,

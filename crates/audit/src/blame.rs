@@ -5,8 +5,8 @@ use crate::structure::{grids, places_layers, shapes, sketch_parts};
 use crate::{AuditError, Finding, HeadOrigin, InputFacts, Merging, Settings, Subject, Watch, heads, merging};
 use std::sync::atomic::Ordering;
 use stemmata_alignment::{
-    Column, EqualRows, LayerGrid, LayerRun, Measurement, SignOutcome, best_map, equal_rows, experts_of,
-    match_blocks, runs, sign_outside_layers, symmetry_checks,
+    Column, EqualRows, LayerGrid, LayerRun, Measurement, SignOutcome, axis_outside_layers, best_map,
+    equal_rows, experts_of, match_blocks, runs, sign_outside_layers, symmetry_checks,
 };
 use stemmata_architecture::{Anatomy, ChannelAxis, Component, Part, Role, Term};
 use stemmata_evidence::{BrokenSymmetry, broken_symmetries, cell_score, exclusions};
@@ -75,9 +75,9 @@ pub struct ExpertOrigin {
     pub expert: u32,
     /// Reference, its layer and its expert (`None`: its dense block). Nothing where no test rejects.
     pub from: Option<(usize, u32, Option<u32>)>,
-    /// As for layers.
+    /// As for layers; that of the layer where its units were found elsewhere.
     pub log10_p: f64,
-    /// Cosine of the hidden channels.
+    /// Cosine of the hidden channels, or the share of the expert's units whose partners lie in the other expert.
     pub effect: Option<f64>,
 }
 
@@ -141,6 +141,8 @@ pub fn blame(
     let broken: Vec<&[BrokenSymmetry]> = beside.iter().map(|b| b.broken.as_slice()).collect();
     let family = Family { tests: search.tests, alpha: search.alpha };
     let moved = moving::look(&ours, &theirs, &broken, &mut layers, family, settings, watch)?;
+    experts.extend(moved.experts);
+    experts.sort_by_key(|e: &ExpertOrigin| (e.component, e.layer, e.expert));
     let heads = heads::look(&ours, &theirs, &layers, settings, watch)?;
     let runs = Component::ALL
         .into_iter()
@@ -221,7 +223,7 @@ fn runs_of(component: Component, origins: &[LayerOrigin]) -> Vec<LayerRun> {
     runs(&map, &places.iter().map(|place| place.0).collect::<Vec<_>>(), &columns)
 }
 
-/// Tests of embeddings and experts that a pair of sketches allows, counted by their shapes.
+/// Tests outside layers and of experts that a pair of sketches allows, counted by their shapes.
 fn tests_beside_layers(candidate: &Sketch, reference: &Sketch) -> usize {
     let blocks = |sketch: &Sketch, component: Component, of_experts: bool| -> usize {
         let hidden =
@@ -232,13 +234,9 @@ fn tests_beside_layers(candidate: &Sketch, reference: &Sketch) -> usize {
             .filter(|expert| expert.is_some() || !of_experts)
             .count()
     };
-    let outside = |sketch: &Sketch, component: Component| {
-        let wanted = (component, None, ChannelAxis::Residual);
-        sketch.groups.iter().any(|g| (g.component, g.layer, g.axis) == wanted)
-    };
     let of = |component: Component| {
-        let embeddings = usize::from(outside(candidate, component) && outside(reference, component));
-        embeddings + blocks(candidate, component, true).saturating_mul(blocks(reference, component, false))
+        let outside = usize::from(axis_outside_layers(candidate, reference, component).is_some());
+        outside + blocks(candidate, component, true).saturating_mul(blocks(reference, component, false))
     };
     Component::ALL.into_iter().map(of).sum()
 }
@@ -276,13 +274,16 @@ impl Search<'_> {
     }
 
     fn outside(&self, component: Component) -> Option<LayerOrigin> {
-        let broken = BrokenSymmetry::Signs(component, ChannelAxis::Residual);
+        let signs = |beside: &Beside| {
+            let axis = axis_outside_layers(self.sketch, &beside.sketch, component)?;
+            let broken = beside.broken.contains(&BrokenSymmetry::Signs(component, axis));
+            (!broken).then(|| sign_outside_layers(self.sketch, &beside.sketch, component, axis)).flatten()
+        };
         let found: Vec<((usize, Option<u32>), SignOutcome)> = self
             .beside
             .iter()
             .enumerate()
-            .filter(|(_, beside)| !beside.broken.contains(&broken))
-            .filter_map(|(i, b)| Some(((i, None), sign_outside_layers(self.sketch, &b.sketch, component)?)))
+            .filter_map(|(i, beside)| Some(((i, None), signs(beside)?)))
             .collect();
         let has = self.sketch.parts.iter().any(|p| p.component == component && p.layer.is_none());
         let (from, log10_p, effect) = self.best(&found);

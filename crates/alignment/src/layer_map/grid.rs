@@ -282,18 +282,32 @@ fn all(group: &GroupSketch) -> Vec<&Factor> {
     group.factors.iter().collect()
 }
 
-/// The sign test on the residual channels of embeddings and heads, which lie outside layers.
+/// The channels by which two models' tensors outside layers are held against each other: residual ones of embeddings and heads,
+/// else the values of an attention that belongs to no layer, as in a resampler. A function of shapes.
+pub fn axis_outside_layers(
+    candidate: &Sketch,
+    reference: &Sketch,
+    component: Component,
+) -> Option<ChannelAxis> {
+    let both = |axis: &ChannelAxis| {
+        [candidate, reference].iter().all(|sketch| group_outside(sketch, component, *axis).is_some())
+    };
+    [ChannelAxis::Residual, ChannelAxis::Value].into_iter().find(both)
+}
+
+fn group_outside(sketch: &Sketch, component: Component, axis: ChannelAxis) -> Option<&GroupSketch> {
+    sketch.groups.iter().find(|g| (g.component, g.layer, g.axis) == (component, None, axis))
+}
+
+/// The sign test on those channels of tensors outside layers.
 pub fn sign_outside_layers(
     candidate: &Sketch,
     reference: &Sketch,
     component: Component,
+    axis: ChannelAxis,
 ) -> Option<SignOutcome> {
-    let wanted = (component, None, ChannelAxis::Residual);
-    let of = |sketch: &'_ Sketch| {
-        let position = sketch.groups.iter().position(|g| (g.component, g.layer, g.axis) == wanted)?;
-        Some(position)
-    };
-    let (ours, theirs) = (&candidate.groups[of(candidate)?], &reference.groups[of(reference)?]);
+    let ours = group_outside(candidate, component, axis)?;
+    let theirs = group_outside(reference, component, axis)?;
     let mut channels = Vec::new();
     add_products(&all(ours), &all(theirs), candidate.params.buckets as usize, 0, &mut channels);
     SignOutcome::of(&channels)

@@ -158,3 +158,27 @@ fn experts_that_are_copies_are_one_coin() {
         assert!((many.log10_p - one.log10_p).abs() < 1e-9);
     }
 }
+
+#[test]
+fn outside_layers_residual_channels_are_asked_and_else_values() {
+    let outside = |seed: u64, axes: &[ChannelAxis]| {
+        let mut random = SplitMix64::new(seed);
+        let role = |axis| if axis == ChannelAxis::Value { Role::Value } else { Role::TokenEmbedding };
+        let group = |&axis: &ChannelAxis| GroupSketch {
+            component: COMPONENT,
+            layer: None,
+            axis,
+            factors: vec![factor(role(axis), None, &mut random)],
+        };
+        sketch(axes.iter().map(group).collect())
+    };
+    let (residual, value) = (ChannelAxis::Residual, ChannelAxis::Value);
+    let axis = |a: &Sketch, b: &Sketch| axis_outside_layers(a, b, COMPONENT);
+    let resampler = outside(1, &[value]);
+    assert_eq!(axis(&resampler, &resampler), Some(value));
+    assert_eq!(axis(&outside(1, &[value, residual]), &outside(1, &[residual, value])), Some(residual));
+    assert_eq!(axis(&resampler, &outside(1, &[residual])), None);
+    let p = |other: &Sketch| sign_outside_layers(&resampler, other, COMPONENT, value).unwrap().log10_p;
+    assert!(p(&resampler) < -18.0, "{}", p(&resampler));
+    assert!(p(&outside(2, &[value])) > -3.0);
+}

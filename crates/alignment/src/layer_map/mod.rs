@@ -11,7 +11,8 @@ mod path;
 pub use blocks::{BlockMatch, experts_of, match_blocks};
 pub use cell::{LayerCell, SignOutcome};
 pub use grid::{
-    Exclusion, GridFilling, LayerGrid, Shapes, experts_in_grid, layer_grids, sign_outside_layers,
+    Exclusion, GridFilling, LayerGrid, Shapes, axis_outside_layers, experts_in_grid, layer_grids,
+    sign_outside_layers,
 };
 pub use path::{Break, Column, LayerRun, best_map, runs};
 

@@ -97,7 +97,7 @@ pub struct Expert {
     pub reference_expert: Option<u32>,
     /// p after correction over all tests, log10.
     pub log10_p: Option<f64>,
-    /// Cosine of the hidden channels.
+    /// Cosine of the hidden channels, or the share of its units whose partners lie in that expert.
     pub effect: Option<f64>,
 }
 
