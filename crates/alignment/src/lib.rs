@@ -42,8 +42,8 @@ pub use plan::{PairPlan, Plan, plan, plan_along};
 pub use rows::{EqualRows, equal_rows};
 pub use sample::Sample;
 pub use search::{
-    Basis, HeadMap, HeadPick, Hypothesis, LayerMatch, Rescaled, Search, SearchPlan, SharedTokens,
-    UntrainedTokens, search_plan,
+    Basis, ExpertMatch, HeadMap, HeadPick, Hypothesis, LayerMatch, Rescaled, Search, SearchPlan,
+    SharedTokens, UntrainedTokens, search_plan,
 };
 pub use sketches::{measure_sketches, symmetry_checks};
 pub use stream::{Options, Progress, measure};

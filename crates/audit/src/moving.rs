@@ -3,7 +3,7 @@
 use crate::input::Whole;
 use crate::{AuditError, Event, ExpertOrigin, LayerOrigin, SearchMode, Settings, Subject, Watch};
 use std::collections::{BTreeMap, BTreeSet};
-use stemmata_alignment::{Basis, LayerMatch, Search, SearchPlan, SharedTokens, search_plan};
+use stemmata_alignment::{Basis, ExpertMatch, LayerMatch, Search, SearchPlan, SharedTokens, search_plan};
 use stemmata_architecture::{ChannelAxis, Component, Part, Role};
 use stemmata_evidence::{BrokenSymmetry, Evidence, Scope, TestKind, search_tests};
 use stemmata_stats::longest_increasing;
@@ -126,17 +126,14 @@ pub(crate) fn look(
         origin.log10_p = (found.log10_p + (family.tests as f64).log10()).min(0.0);
         origin.effect = found.effect;
         origin.tested = true;
-        let Subject::Checkpoint(r) = &theirs[reference] else { continue };
-        let blocks = [blocks(c, origin.component, found.origin.layer), blocks(r, origin.component, layer)];
-        let of = |(expert, from, share)| ExpertOrigin {
+        moved.experts.extend(found.experts.iter().map(|expert| ExpertOrigin {
             component: origin.component,
             layer: found.origin.layer,
-            expert,
-            from: Option::map(from, |other| (reference, layer, Some(other))),
+            expert: expert.candidate,
+            from: expert.reference.map(|other| (reference, layer, Some(other))),
             log10_p: origin.log10_p,
-            effect: Some(share),
-        };
-        moved.experts.extend(experts(&found.partners, &blocks, found.origin.units).into_iter().map(of));
+            effect: Some(expert.share),
+        }));
     }
     moved.units = best.into_values().map(|found| found.origin).collect();
     moved.residual.retain(|r| moved.units.iter().any(|unit| unit.from.0 == r.reference));
@@ -149,49 +146,9 @@ fn hidden(whole: &Whole, component: Component, layer: u32) -> Option<u64> {
     whole.anatomy.parts.iter().find(of).map(|part| part.view.rows)
 }
 
-/// The experts of a layer, ascending; `None` for a dense block.
-fn blocks(whole: &Whole, component: Component, layer: u32) -> Vec<Option<u32>> {
-    let of = |p: &&Part| (p.component, p.layer, p.role) == (component, Some(layer), Role::Up);
-    let mut experts: Vec<_> = whole.anatomy.parts.iter().filter(of).map(|part| part.expert).collect();
-    experts.sort_unstable();
-    experts.dedup();
-    experts
-}
-
-/// For each expert of the candidate the expert of the reference in which most of its units found their partners, if that is
-/// more than half of all its units, and their share. Units are counted through the experts of `blocks`, `width` for each.
-///
-/// By chance a unit finds a partner in less than half of all cases, and in any of two or more experts. Beside a dense block
-/// there is nothing to choose from, and nothing is said.
-fn experts(
-    partners: &[(u32, u32)],
-    blocks: &[Vec<Option<u32>>; 2],
-    width: (u64, u64),
-) -> Vec<(u32, Option<u32>, f64)> {
-    let [ours, theirs] = blocks;
-    if ours.len() < 2 || theirs.len() < 2 || width.0 == 0 || width.1 == 0 {
-        return Vec::new();
-    }
-    let mut votes = vec![vec![0_u64; theirs.len()]; ours.len()];
-    for (unit, partner) in partners {
-        let place = ((u64::from(*unit) / width.0) as usize, (u64::from(*partner) / width.1) as usize);
-        if let Some(vote) = votes.get_mut(place.0).and_then(|row| row.get_mut(place.1)) {
-            *vote += 1;
-        }
-    }
-    let choice = |(expert, votes): (&Option<u32>, &Vec<u64>)| {
-        // Of equals the first, though neither has more than half.
-        let (most, at) = votes.iter().zip(0..).max_by_key(|(count, at)| (**count, -(*at as i64)))?;
-        let from: Option<u32> = theirs.get(at)?.filter(|_| 2 * most > width.0);
-        Some(((*expert)?, from, *most as f64 / width.0 as f64))
-    };
-    ours.iter().zip(&votes).filter_map(choice).collect()
-}
-
 struct Found {
     origin: UnitOrigin,
-    /// Units of the candidate and their partners, all experts counted through.
-    partners: Vec<(u32, u32)>,
+    experts: Vec<ExpertMatch>,
     /// Of the test that decides, before correction.
     log10_p: f64,
     effect: Option<f64>,
@@ -296,7 +253,7 @@ impl<'a> Beside<'a> {
                 matched: of.matched.0,
                 kept: of.in_order.and(kept(&of.partners, narrower(of))),
             },
-            partners: of.partners.clone(),
+            experts: of.experts.clone(),
             log10_p: p(deciding),
             effect: deciding.effect,
         }))
@@ -341,17 +298,6 @@ fn kept(pairs: &[(u32, u32)], all: u64) -> Option<Vec<(u32, u32)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_expert_comes_from_where_most_of_its_units_lie() {
-        // Four experts of four units; expert 0 came from 2, 1 from 0, 2 keeps two units of 1, 3 found nothing.
-        let partners = [(0, 9), (1, 8), (2, 11), (4, 0), (5, 2), (6, 1), (7, 3), (8, 4), (9, 6)];
-        let routed: Vec<Option<u32>> = (0..4).map(Some).collect();
-        let found = experts(&partners, &[routed.clone(), routed.clone()], (4, 4));
-        let expected = [(0, Some(2), 0.75), (1, Some(0), 1.0), (2, None, 0.5), (3, None, 0.0)];
-        assert_eq!(found, expected);
-        assert!(experts(&partners, &[routed, vec![None]], (4, 4)).is_empty(), "one block is no choice");
-    }
 
     #[test]
     fn what_is_left_is_told_in_runs_if_it_lies_in_order() {

@@ -74,6 +74,11 @@ impl<'a> Block<'a> {
         self.ups.iter().map(|p| p.view.rows).sum()
     }
 
+    /// Experts and their units, in the order in which units are counted; `None` for a dense block.
+    pub(crate) fn experts(&self) -> impl Iterator<Item = (Option<u32>, u64)> + '_ {
+        self.ups.iter().map(|p| (p.expert, p.view.rows))
+    }
+
     /// Units of one expert; of all of them where experts differ.
     pub(crate) fn width(&self) -> usize {
         let first = self.ups.first().map_or(0, |p| p.view.rows);

@@ -6,6 +6,7 @@
 //! unit flips), and do they, matched by themselves, pick the same partner (S4, an effect size, also under signed rescaling)?
 
 mod by_units;
+mod experts;
 mod features;
 mod frame;
 mod heads;
@@ -16,12 +17,14 @@ mod partners;
 mod rescaled;
 mod untrained;
 
+pub use experts::ExpertMatch;
 pub use frame::{Basis, Hypothesis, SharedTokens};
 pub use heads::{HeadMap, HeadPick};
 pub use rescaled::Rescaled;
 pub use untrained::UntrainedTokens;
 
 use crate::Channel;
+use experts::match_experts;
 use features::{Block, Units};
 use frame::Frame;
 use heads::Attention;
@@ -75,6 +78,8 @@ pub struct LayerMatch {
     pub residual: (u64, u64),
     /// The matched: unit of the candidate, unit of the reference, increasing in the first; all experts counted through.
     pub partners: Vec<(u32, u32)>,
+    /// Where the experts of a mixture lie in another mixture, by the partners of their units; empty beside a dense block.
+    pub experts: Vec<ExpertMatch>,
     /// Longest increasing run of the partners' labels among the matched, in the order of the candidate's labels; `None` where
     /// labels mean nothing, with several experts, or where both models' units lie in the order of their lengths.
     pub in_order: Option<u64>,
@@ -247,6 +252,7 @@ impl<'a> Search<'a> {
                 unmoved: found.unmoved,
                 hidden: (ours.width() as u64, theirs.width() as u64),
                 residual: (widths[0], widths[1]),
+                experts: match_experts(&found.partners, [&ours, &theirs].map(|b| b.experts().collect())),
                 partners: found.partners,
                 in_order: found.in_order.filter(|_| {
                     [&ours, &theirs].into_iter().all(|block| block.units() == block.width() as u64)

@@ -67,7 +67,7 @@ fn layers(blame: &Blame, pen: &Pen) -> Vec<String> {
         ("layer", Align::Left),
         ("comes from", Align::Left),
         ("p, corrected", Align::Left),
-        ("cosine", Align::Right),
+        ("effect", Align::Right),
     ]);
     for l in &blame.layers {
         let place = l.layer.map_or_else(|| "outside layers".to_owned(), |layer| format!("layer {layer}"));
@@ -96,7 +96,7 @@ fn experts(blame: &Blame, pen: &Pen) -> Vec<String> {
         ("expert", Align::Left),
         ("comes from", Align::Left),
         ("p, corrected", Align::Left),
-        ("cosine", Align::Right),
+        ("effect", Align::Right),
     ]);
     for e in &blame.experts {
         let place = format!("{} layer {} expert {}", e.component, e.layer, e.expert);
