@@ -108,3 +108,46 @@ fn damaged_files_are_errors() {
         assert!(errors > 50, "{errors} of {name}");
     }
 }
+
+/// A list of 2³¹ − 1 elements of a type, in a field that the format does not have.
+fn boundless(element: u8) -> Vec<u8> {
+    vec![0x09, 0xd0, 0x0f, 0xf0 | element, 0xff, 0xff, 0xff, 0xff, 0x07]
+}
+
+#[test]
+fn headers_that_claim_elements_without_end_are_errors_at_once() {
+    let (truths, doubles) = (1, 7);
+    let plain = file("arena-pyarrow.parquet");
+    let footer = plain.len() - 8;
+    let length = u32::from_le_bytes(plain[footer..footer + 4].try_into().unwrap()) as usize;
+    let (data, rest) = plain.split_at(footer - length);
+    let with = |more: &[u8]| {
+        let meta = [&rest[..length - 1], more, &[0]].concat();
+        let bytes = [data, &meta, &(meta.len() as u32).to_le_bytes(), b"PAR1"].concat();
+        parquet(bytes, Wanted::default(), Limits::default())
+    };
+    // What the format does not have yet is passed over.
+    let few =
+        [0x09, 0xd0, 0x0f, 0x37, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2];
+    assert_eq!(with(&few).unwrap(), read("arena-pyarrow.parquet", Wanted::default()).unwrap());
+    let refused = |more: Vec<u8>, why: &str| {
+        let error = with(&more).unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+    };
+    refused(boundless(truths).repeat(200), "a list of truth values in a header");
+    refused(boundless(doubles), "an early end in a header");
+    refused(vec![0x08, 0x08, 0xff, 0x01], "a field of another type in a header");
+    refused(vec![0x08, 0x80, 0x80, 0x08, 0x00], "the number of a field in a header");
+    refused([&[0x09, 0xd0, 0x0f][..], &[0x19; 80]].concat(), "lists within lists in a header");
+    for element in [truths, doubles] {
+        let mut page = plain.clone();
+        page[4..13].copy_from_slice(&boundless(element));
+        // The first column that is stored.
+        let wanted = Wanted { weight: Some("id".to_owned()), ..Wanted::default() };
+        let error = parquet(page, wanted, Limits::default()).unwrap_err().to_string();
+        assert!(error.ends_with("in a header"), "{error}");
+    }
+    // Found by fuzzing: hours before.
+    let error = parquet(file("endless-page.parquet"), Wanted::default(), Limits::default()).unwrap_err();
+    assert!(error.to_string().contains("in a header"), "{error}");
+}

@@ -12,6 +12,8 @@ mod jsonl;
 mod parquet;
 #[cfg(feature = "parquet")]
 mod parquet_cell;
+#[cfg(feature = "parquet")]
+mod parquet_headers;
 mod parts;
 #[cfg(test)]
 mod tests;

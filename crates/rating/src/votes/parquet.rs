@@ -1,11 +1,13 @@
 //! Parquet: the columns that are asked for, a batch of rows at a time; the others are not decoded.
 //!
-//! Decoding is the format's official crate, which is careful with damaged files but has had panics on them: each call into it is guarded, and
-//! places outside the file are refused before memory is asked for. What a page claims to hold is bounded by the format at 2 GiB.
+//! Decoding is the format's official crate, which is careful with damaged files but has had panics on them: each call into it is guarded,
+//! places outside the file are refused before memory is asked for, and headers are walked before they are decoded. What a page claims to hold
+//! is bounded by the format at 2 GiB.
 
 use super::columns::{Naming, Record, Style, Wanted, bounded, count, part, style, weight};
 use super::error::shown;
 use super::parquet_cell::{Kind, Values};
+use super::parquet_headers;
 use super::parts::instant;
 use super::{Limits, VoteError};
 use bytes::Bytes;
@@ -34,13 +36,21 @@ pub(super) fn read(
     keep: &mut dyn FnMut(&Record<'_>) -> Result<(), VoteError>,
 ) -> Result<(), VoteError> {
     let places = Places::new(input)?;
-    let file = guarded(0, || SerializedFileReader::new(places))?;
+    guarded(0, || Ok(places.walk_footer()?))?;
+    let file = guarded(0, || SerializedFileReader::new(places.clone()))?;
     let layout = Layout::of(file.metadata().file_metadata().schema_descr(), wanted, limits)?;
-    let mut row = 0;
+    let (mut row, mut stored) = (0, 0u64);
     for group in 0..file.num_row_groups() {
         let group = guarded(row, || file.get_row_group(group))?;
         let mut readers = Vec::with_capacity(layout.leaves.len());
         for leaf in &layout.leaves {
+            let (start, length) = guarded(row, || Ok(group.metadata().column(leaf.place).byte_range()))?;
+            // What is read twice could be read without end.
+            stored = stored.saturating_add(length);
+            if stored > places.length {
+                return Err(broken(row, "its columns overlap"));
+            }
+            guarded(row, || Ok(places.walk_pages(start, length)?))?;
             readers.push(guarded(row, || group.get_column_reader(leaf.place))?);
         }
         loop {
@@ -275,6 +285,7 @@ fn guarded<T>(row: u64, call: impl FnOnce() -> Result<T, ParquetError>) -> Resul
 }
 
 /// The bytes of the file for the decoder; no place outside it is promised memory.
+#[derive(Clone)]
 struct Places {
     inner: Arc<Mutex<Box<dyn RandomRead>>>,
     length: u64,
@@ -284,6 +295,35 @@ impl Places {
     fn new(mut input: Box<dyn RandomRead>) -> Result<Places, VoteError> {
         let length = input.seek(SeekFrom::End(0)).map_err(|source| VoteError::Io { line: 0, source })?;
         Ok(Places { inner: Arc::new(Mutex::new(input)), length })
+    }
+
+    fn at(&self, place: u64) -> From {
+        From { inner: Arc::clone(&self.inner), place }
+    }
+
+    /// What is no Parquet file is left to the decoder, which says so.
+    fn walk_footer(&self) -> io::Result<()> {
+        let Some(end) = self.length.checked_sub(8) else { return Ok(()) };
+        let mut tail = [0; 8];
+        self.at(end).read_exact(&mut tail)?;
+        let [a, b, c, d, magic @ ..] = tail;
+        match end.checked_sub(u64::from(u32::from_le_bytes([a, b, c, d]))) {
+            Some(start) if magic == *b"PAR1" => {
+                parquet_headers::footer(BufReader::new(self.at(start)).take(end - start))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Walks the header of every page of a column.
+    fn walk_pages(&self, start: u64, length: u64) -> io::Result<()> {
+        let mut left = length;
+        while left > 0 {
+            let header = BufReader::with_capacity(512, self.at(start + (length - left))).take(left);
+            let page = parquet_headers::page(header)?;
+            left = left.checked_sub(page).ok_or(io::ErrorKind::UnexpectedEof)?;
+        }
+        Ok(())
     }
 }
 
@@ -297,7 +337,7 @@ impl ChunkReader for Places {
     type T = BufReader<From>;
 
     fn get_read(&self, start: u64) -> Result<BufReader<From>, ParquetError> {
-        Ok(BufReader::new(From { inner: Arc::clone(&self.inner), place: start }))
+        Ok(BufReader::new(self.at(start)))
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
@@ -305,7 +345,7 @@ impl ChunkReader for Places {
             return Err(ParquetError::EOF(format!("{length} bytes at {start} of {}", self.length)));
         }
         let mut bytes = vec![0; length];
-        From { inner: Arc::clone(&self.inner), place: start }.read_exact(&mut bytes)?;
+        self.at(start).read_exact(&mut bytes)?;
         Ok(bytes.into())
     }
 }
