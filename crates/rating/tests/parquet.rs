@@ -147,7 +147,7 @@ fn headers_that_claim_elements_without_end_are_errors_at_once() {
         let error = parquet(page, wanted, Limits::default()).unwrap_err().to_string();
         assert!(error.ends_with("in a header"), "{error}");
     }
-    // Found by fuzzing: hours before.
+    // Found by fuzzing: no end in sight before.
     let error = parquet(file("endless-page.parquet"), Wanted::default(), Limits::default()).unwrap_err();
     assert!(error.to_string().contains("in a header"), "{error}");
 }

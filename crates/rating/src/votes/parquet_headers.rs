@@ -2,7 +2,7 @@
 //! Thrift), and nothing of values.
 //!
 //! The format's crate passes over fields that it does not know, and there trusts the number of elements that a list claims: truth values, which
-//! take no byte there, and elements beyond the end of the file cost it no input, so a few bytes buy hours. Here every header is walked first,
+//! take no byte there, and elements beyond the end of the file cost it no input, so seven bytes buy eight seconds. Here every header is walked first,
 //! as that crate would walk it, and refused if it claims what is not there. A field that the format defines must have the type that it
 //! defines, for the crate reads it as such whatever the header says.
 
