@@ -21,13 +21,15 @@ enum Shape {
     Byte,
     /// Of 16 to 64 bits, and enumerations: all are varints.
     Number,
+    /// A number that says how many bytes follow the header.
+    Following,
     Double,
     Text,
     List(&'static Shape),
     Group(Fields),
 }
 
-use Shape::{Byte, Double, Group, List, Number, Text, Truth};
+use Shape::{Byte, Double, Following, Group, List, Number, Text, Truth};
 
 impl Shape {
     /// Whether a type of the wire is one in which this is written.
@@ -35,7 +37,7 @@ impl Shape {
         match self {
             Truth => matches!(wire, 1 | 2),
             Byte => wire == 3,
-            Number => matches!(wire, 4..=6),
+            Number | Following => matches!(wire, 4..=6),
             Double => wire == 7,
             Text => wire == 8,
             List(_) => wire == 9,
@@ -143,12 +145,10 @@ const FOOTER: Fields = &[
     (8, Group(&[(1, CIPHER), (2, CIPHER)])),
     (9, Text),
 ];
-/// The number of the field of a page header that says how many bytes follow it.
-const FOLLOWING: i64 = 3;
 const PAGE: Fields = &[
     (1, Number),
     (2, Number),
-    (FOLLOWING, Number),
+    (3, Following),
     (4, Number),
     (5, Group(&[(1, Number), (2, Number), (3, Number), (4, Number), (5, Group(STATISTICS))])),
     (6, Group(&[])),
@@ -173,7 +173,7 @@ const PAGE: Fields = &[
 /// # Errors
 /// If it ends too early, claims what it does not hold, or a field has a type that is not the format's.
 pub(super) fn footer(input: impl Read) -> io::Result<()> {
-    Walk { input, taken: 0 }.group(FOOTER, DEPTH).map(|_| ())
+    Walk { input, taken: 0, following: None }.group(FOOTER, DEPTH)
 }
 
 /// Walks the header of a page; the bytes of header and page.
@@ -181,8 +181,9 @@ pub(super) fn footer(input: impl Read) -> io::Result<()> {
 /// # Errors
 /// As for [`footer`], and if it does not say how long the page is.
 pub(super) fn page(input: impl Read) -> io::Result<u64> {
-    let mut walk = Walk { input, taken: 0 };
-    let following = walk.group(PAGE, DEPTH)?.and_then(|length| i32::try_from(length).ok());
+    let mut walk = Walk { input, taken: 0, following: None };
+    walk.group(PAGE, DEPTH)?;
+    let following = walk.following.and_then(|length| i32::try_from(length).ok());
     let following = following.and_then(|length| u64::try_from(length).ok());
     following.map(|length| walk.taken + length).ok_or_else(|| wrong("a page without a length"))
 }
@@ -190,17 +191,17 @@ pub(super) fn page(input: impl Read) -> io::Result<u64> {
 struct Walk<R> {
     input: R,
     taken: u64,
+    following: Option<i64>,
 }
 
 impl<R: Read> Walk<R> {
-    /// The last value of the field that says how long a page is, of a page header only.
-    fn group(&mut self, fields: Fields, depth: u8) -> io::Result<Option<i64>> {
+    fn group(&mut self, fields: Fields, depth: u8) -> io::Result<()> {
         let depth = depth.checked_sub(1).ok_or_else(|| wrong("structures within structures"))?;
-        let (mut field, mut following) = (0i64, None);
+        let mut field = 0i64;
         loop {
             let head = self.byte()?;
             if head & 15 == 0 {
-                return Ok(following);
+                return Ok(());
             }
             field = match head >> 4 {
                 0 => self.number()?,
@@ -208,14 +209,11 @@ impl<R: Read> Walk<R> {
             };
             // A larger one would be cut by the decoder, and be another field.
             i16::try_from(field).map_err(|_| wrong("the number of a field"))?;
-            match fields.iter().find(|(known, _)| *known == field) {
-                Some((_, shape)) if !shape.is(head & 15) => {
-                    return Err(wrong("a field of another type"));
-                }
-                Some((FOLLOWING, Number)) => following = Some(self.number()?),
-                Some((_, shape)) => self.value(head & 15, Some(shape), depth)?,
-                None => self.value(head & 15, None, depth)?,
+            let shape = fields.iter().find(|(known, _)| *known == field).map(|(_, shape)| shape);
+            if shape.is_some_and(|shape| !shape.is(head & 15)) {
+                return Err(wrong("a field of another type"));
             }
+            self.value(head & 15, shape, depth)?;
         }
     }
 
@@ -223,7 +221,13 @@ impl<R: Read> Walk<R> {
         match wire {
             1 | 2 => Ok(()),
             3 => self.pass(1),
-            4..=6 => self.number().map(|_| ()),
+            4..=6 => {
+                let number = self.number()?;
+                if let Some(Following) = shape {
+                    self.following = Some(number);
+                }
+                Ok(())
+            }
             7 => self.pass(8),
             8 => {
                 let length = self.varint()?;
@@ -250,7 +254,7 @@ impl<R: Read> Walk<R> {
             },
             12 => {
                 let fields = if let Some(Group(fields)) = shape { fields } else { &[][..] };
-                self.group(fields, depth).map(|_| ())
+                self.group(fields, depth)
             }
             13 => self.pass(16),
             _ => Err(wrong("a type without a name")),
